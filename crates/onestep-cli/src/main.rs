@@ -1,0 +1,2 @@
+//! The `onestep` program.
+fn main() {}

@@ -1,0 +1,9 @@
+//! Train neural networks with one device submission per step.
+//!
+//! A model, its loss, gradients, optimizer, schedule, random numbers and metrics are traced into one static
+//! graph, compiled for a device and run whole. All state stays on the device.
+
+pub mod error;
+pub mod ir;
+
+pub use error::{Error, ErrorKind, Result};
