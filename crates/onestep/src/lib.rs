@@ -5,5 +5,7 @@
 
 pub mod error;
 pub mod ir;
+pub mod passes;
+pub mod plan;
 
 pub use error::{Error, ErrorKind, Result};
