@@ -3,9 +3,12 @@
 //! A model, its loss, gradients, optimizer, schedule, random numbers and metrics are traced into one static
 //! graph, compiled for a device and run whole. All state stays on the device.
 
+pub mod backend;
 pub mod error;
 pub mod ir;
 pub mod passes;
 pub mod plan;
+#[doc(hidden)]
+pub mod testing;
 
 pub use error::{Error, ErrorKind, Result};
