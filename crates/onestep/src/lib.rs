@@ -3,7 +3,9 @@
 //! A model, its loss, gradients, optimizer, schedule, random numbers and metrics are traced into one static
 //! graph, compiled for a device and run whole. All state stays on the device.
 
+pub mod data;
 pub mod error;
+pub mod format;
 pub mod ir;
 
 pub use error::{Error, ErrorKind, Result};
