@@ -4,7 +4,9 @@
 //! graph, compiled for a device and run whole. All state stays on the device.
 
 pub mod backend;
+pub mod data;
 pub mod error;
+pub mod format;
 pub mod ir;
 pub mod passes;
 pub mod plan;
