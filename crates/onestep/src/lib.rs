@@ -5,5 +5,6 @@
 
 pub mod error;
 pub mod ir;
+pub mod trace;
 
 pub use error::{Error, ErrorKind, Result};
