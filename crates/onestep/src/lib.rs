@@ -4,6 +4,7 @@
 //! graph, compiled for a device and run whole. All state stays on the device.
 
 pub mod error;
+pub mod grad;
 pub mod ir;
 pub mod trace;
 
