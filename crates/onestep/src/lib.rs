@@ -7,10 +7,12 @@ pub mod backend;
 pub mod data;
 pub mod error;
 pub mod format;
+pub mod grad;
 pub mod ir;
 pub mod passes;
 pub mod plan;
 #[doc(hidden)]
 pub mod testing;
+pub mod trace;
 
 pub use error::{Error, ErrorKind, Result};
