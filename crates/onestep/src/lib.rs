@@ -6,5 +6,6 @@
 pub mod error;
 pub mod grad;
 pub mod ir;
+pub mod trace;
 
 pub use error::{Error, ErrorKind, Result};
