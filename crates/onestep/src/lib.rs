@@ -4,10 +4,14 @@
 //! graph, compiled for a device and run whole. All state stays on the device.
 
 pub mod backend;
+pub mod data;
 pub mod error;
+pub mod format;
 pub mod grad;
 pub mod ir;
 pub mod optim;
+pub mod passes;
+pub mod plan;
 #[doc(hidden)]
 pub mod testing;
 pub mod trace;
