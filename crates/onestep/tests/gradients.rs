@@ -267,15 +267,19 @@ fn reductions(cases: &mut Cases) {
 }
 
 fn windows(cases: &mut Cases) {
-    let pools: [(&[usize], &[usize], &[usize], &[(usize, usize)]); 5] = [
-        (&[2, 7, 2], &[3], &[2], &[(1, 1)]),
-        (&[1, 6, 6, 2], &[2, 2], &[2, 2], &[(0, 0), (0, 0)]),
-        (&[2, 5, 4, 1], &[3, 2], &[1, 1], &[(1, 0), (0, 1)]),
-        (&[1, 5, 5, 1], &[2, 2], &[3, 2], &[(0, 0), (1, 1)]),
-        (&[1, 4, 3, 3, 1], &[2, 2, 3], &[2, 1, 1], &[(0, 1), (0, 0), (1, 2)]),
+    let window = |size: &[usize], stride: &[usize], padding: &[(usize, usize)]| Window {
+        size: size.to_vec(),
+        stride: stride.to_vec(),
+        padding: padding.to_vec(),
+    };
+    let pools: [(&[usize], Window); 5] = [
+        (&[2, 7, 2], window(&[3], &[2], &[(1, 1)])),
+        (&[1, 6, 6, 2], window(&[2, 2], &[2, 2], &[(0, 0), (0, 0)])),
+        (&[2, 5, 4, 1], window(&[3, 2], &[1, 1], &[(1, 0), (0, 1)])),
+        (&[1, 5, 5, 1], window(&[2, 2], &[3, 2], &[(0, 0), (1, 1)])),
+        (&[1, 4, 3, 3, 1], window(&[2, 2, 3], &[2, 1, 1], &[(0, 1), (0, 0), (1, 2)])),
     ];
-    for (shape, size, stride, padding) in pools {
-        let window = Window { size: size.to_vec(), stride: stride.to_vec(), padding: padding.to_vec() };
+    for (shape, window) in pools {
         let x = uniform(shape, -3.0, 3.0);
         let input = x.shape.clone();
         let mut g = Graph::new();
