@@ -6,6 +6,7 @@
 pub mod error;
 pub mod grad;
 pub mod ir;
+pub mod nn;
 pub mod trace;
 
 pub use error::{Error, ErrorKind, Result};
