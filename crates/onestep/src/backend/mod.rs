@@ -1,0 +1,3 @@
+//! Backends: what evaluates a graph or runs a compiled plan.
+
+pub mod reference;

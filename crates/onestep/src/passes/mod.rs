@@ -1,0 +1,107 @@
+//! From a graph to a plan. [`compile`] reads as the list of passes; each can be switched off by name and
+//! the numbers must still agree, which is how a miscompile is found.
+
+mod collapse;
+mod fuse;
+mod lower;
+mod memory;
+mod merge;
+mod schedule;
+mod simplify;
+mod views;
+
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::ir::{Graph, verify};
+use crate::plan::{KernelKind, Plan, Target};
+
+pub use simplify::simplify;
+
+/// Which passes run. The text form lists what is switched off: `-fuse,-memory`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passes {
+    /// Folds constants, algebra and repeated movements.
+    pub simplify: bool,
+    /// Computes values where they are used and merges kernels.
+    pub fuse: bool,
+    /// Joins loop variables.
+    pub schedule: bool,
+    /// Lets intermediates share memory.
+    pub memory: bool,
+}
+
+impl Passes {
+    /// The names that [`Passes::from_str`] knows.
+    pub const NAMES: [&str; 4] = ["simplify", "fuse", "schedule", "memory"];
+
+    /// Every pass.
+    pub fn all() -> Self {
+        Passes { simplify: true, fuse: true, schedule: true, memory: true }
+    }
+
+    /// Every pass but those that the environment variable `ONESTEP_PASSES` switches off.
+    pub fn from_env() -> Result<Self> {
+        match std::env::var("ONESTEP_PASSES") {
+            Ok(text) => text.parse().map_err(|e: Error| e.at("ONESTEP_PASSES")),
+            Err(_) => Ok(Passes::all()),
+        }
+    }
+}
+
+impl FromStr for Passes {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut passes = Passes::all();
+        for word in text.split(',').map(str::trim).filter(|w| !w.is_empty()) {
+            let switch = match word.strip_prefix('-') {
+                Some("simplify") => &mut passes.simplify,
+                Some("fuse") => &mut passes.fuse,
+                Some("schedule") => &mut passes.schedule,
+                Some("memory") => &mut passes.memory,
+                _ => {
+                    let names = Passes::NAMES.join(", -");
+                    return Err(Error::config(format!("there is no switch `{word}`; there are -{names}")));
+                }
+            };
+            *switch = false;
+        }
+        Ok(passes)
+    }
+}
+
+/// A graph ready to run: simplified, for backends that interpret it, and as a plan for those that do not.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The simplified graph.
+    pub graph: Graph,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// Compiles a graph for a target.
+pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compiled> {
+    let check = |graph: &Graph, pass: &str| {
+        if cfg!(debug_assertions) {
+            verify::assert_valid(graph, pass);
+        }
+    };
+    check(graph, "trace");
+    let graph = if passes.simplify { simplify(graph)? } else { graph.clone() };
+    check(&graph, "simplify");
+    let mut plan = fuse::build(&graph, passes.fuse);
+    if passes.fuse {
+        merge::merge(&mut plan, target);
+    }
+    schedule::schedule(&mut plan);
+    if passes.schedule {
+        for kernel in &mut plan.kernels {
+            if let KernelKind::Loop(kernel) = &mut kernel.kind {
+                collapse::collapse(kernel);
+            }
+        }
+    }
+    memory::place(&mut plan, target, passes.memory);
+    Ok(Compiled { graph, plan })
+}

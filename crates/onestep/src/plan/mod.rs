@@ -1,0 +1,113 @@
+//! What a device executes: kernels in order, each naming buffers, with every intermediate placed in one
+//! arena. Plain data; knows neither the graph it came from nor the device that runs it.
+
+mod index;
+mod kernel;
+mod text;
+
+pub use index::{Affine, Guard, Var};
+pub use kernel::{
+    ConvDirection, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase, Typed,
+};
+
+use crate::ir::{DType, Literal};
+
+/// A buffer's index in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+impl BufferId {
+    /// The id as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// An expression's index in its phase's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExprId(pub u32);
+
+impl ExprId {
+    /// The id as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A buffer: what it is, its element type and count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// Where it lives.
+    pub place: Place,
+    /// Element type.
+    pub dtype: DType,
+    /// Number of elements.
+    pub len: usize,
+    /// What it holds, for people.
+    pub name: String,
+}
+
+impl Buffer {
+    /// Its size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.len * self.dtype.size()
+    }
+}
+
+/// Where a buffer lives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// Filled by the host before a step; the number is the graph's input.
+    Input(usize),
+    /// Stays on the device from step to step; the number is the graph's state.
+    State(usize),
+    /// Read by the host after a step; the number is the graph's output.
+    Output(usize),
+    /// Never changes.
+    Constant(Literal),
+    /// An intermediate at a byte offset of the plan's arena; `None` before memory is planned, and for
+    /// buffers that no kernel uses any more.
+    Arena(Option<usize>),
+}
+
+/// A compiled program.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Every buffer; [`BufferId`] indexes them.
+    pub buffers: Vec<Buffer>,
+    /// The kernels in the order they run.
+    pub kernels: Vec<Kernel>,
+    /// Bytes of the arena that holds the intermediates.
+    pub arena_bytes: usize,
+}
+
+impl Plan {
+    /// A buffer.
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.index()]
+    }
+
+    /// Adds a buffer.
+    pub fn add_buffer(&mut self, place: Place, dtype: DType, len: usize, name: impl Into<String>) -> BufferId {
+        self.buffers.push(Buffer { place, dtype, len, name: name.into() });
+        BufferId(self.buffers.len() as u32 - 1)
+    }
+
+    /// Bytes of everything the plan needs on a device while it runs: arena, states, inputs, outputs and
+    /// constants.
+    pub fn peak_bytes(&self) -> usize {
+        let fixed = |b: &Buffer| if matches!(b.place, Place::Arena(_)) { 0 } else { b.bytes() };
+        self.arena_bytes + self.buffers.iter().map(fixed).sum::<usize>()
+    }
+}
+
+/// What passes may know of a device: plain numbers, never the device itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name in texts.
+    pub name: String,
+    /// Alignment of buffers in the arena, in bytes.
+    pub alignment: usize,
+    /// Longest row that one kernel may walk several times (softmax, layer norm), in elements.
+    pub row_limit: usize,
+}

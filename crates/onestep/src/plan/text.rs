@@ -1,0 +1,149 @@
+//! The text form of a plan: what tests bless, what people read when something is slow.
+
+use std::fmt;
+
+use super::{
+    Buffer, BufferId, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Place, Plan, Typed,
+};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan, arena {} bytes", self.arena_bytes)?;
+        let used = |id: BufferId| self.kernels.iter().any(|k| k.reads().contains(&id) || k.writes().contains(&id));
+        for (i, buffer) in self.buffers.iter().enumerate().filter(|(i, _)| used(BufferId(*i as u32))) {
+            writeln!(f, "  b{i}: {buffer}")?;
+        }
+        for (i, kernel) in self.kernels.iter().enumerate() {
+            write!(f, "k{i} {kernel}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}] ", self.dtype, self.len)?;
+        match &self.place {
+            Place::Input(i) => write!(f, "input {i}")?,
+            Place::State(i) => write!(f, "state {i}")?,
+            Place::Output(i) => write!(f, "output {i}")?,
+            Place::Constant(_) => write!(f, "constant")?,
+            Place::Arena(Some(offset)) => write!(f, "at {offset}")?,
+            Place::Arena(None) => write!(f, "unplaced")?,
+        }
+        if self.name.is_empty() { Ok(()) } else { write!(f, " \"{}\"", self.name) }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            KernelKind::Loop(k) => write!(f, "loop {:?}", k.grid)?,
+            KernelKind::Library(k) => write!(f, "{}", k.name())?,
+        }
+        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
+        if !scopes.is_empty() {
+            write!(f, " @ {}", scopes.join(", "))?;
+        }
+        writeln!(f)?;
+        match &self.kind {
+            KernelKind::Loop(k) => write!(f, "{k}"),
+            KernelKind::Library(k) => write!(f, "{k}"),
+        }
+    }
+}
+
+impl fmt::Display for LoopKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for phase in &self.phases {
+            if phase.reduce.is_empty() {
+                writeln!(f, "  each:")?;
+            } else {
+                writeln!(f, "  over {:?}:", phase.reduce)?;
+            }
+            for (i, l) in phase.lets.iter().enumerate() {
+                match l {
+                    Let::Div(a, n) => writeln!(f, "    l{i} = ({a}) / {n}")?,
+                    Let::Rem(a, n) => writeln!(f, "    l{i} = ({a}) % {n}")?,
+                    Let::Value(e) => writeln!(f, "    l{i} = e{}", e.0)?,
+                }
+            }
+            for (i, typed) in phase.body.iter().enumerate() {
+                writeln!(f, "    e{i}: {typed}")?;
+            }
+            for out in &phase.outs {
+                match out {
+                    Out::Reduce { fold, value, carry, .. } => {
+                        let name = match fold {
+                            Fold::Value(op) => op.name(),
+                            Fold::Place(op) => op.name(),
+                        };
+                        writeln!(f, "    c{carry} = {name} e{}", value.0)?;
+                    }
+                    Out::Store { buffer, index, value } => writeln!(f, "    b{}[{index}] = e{}", buffer.0, value.0)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = ", self.dtype)?;
+        match &self.expr {
+            Expr::Load(l) => {
+                write!(f, "b{}[{}]", l.buffer.0, l.index)?;
+                if !l.guards.is_empty() {
+                    write!(f, " if {} else {}", joined(&l.guards, " and "), l.fill)?;
+                }
+                Ok(())
+            }
+            Expr::Carry(k) => write!(f, "c{k}"),
+            Expr::Const(v) => write!(f, "{v}"),
+            Expr::Index(a) => write!(f, "index {a}"),
+            Expr::Within(guards) => write!(f, "{}", joined(guards, " and ")),
+            Expr::Random { stream, seed, step, index } => {
+                write!(f, "random {stream} (e{}, e{}, e{}) [{index}]", seed[0].0, seed[1].0, step.0)
+            }
+            Expr::Unary(op, a) => write!(f, "{} e{}", op.name(), a.0),
+            Expr::Binary(op, a, b) => write!(f, "{} e{}, e{}", op.name(), a.0, b.0),
+            Expr::Compare(op, a, b) => write!(f, "{} e{}, e{}", op.name(), a.0, b.0),
+            Expr::Select(c, a, b) => write!(f, "select e{}, e{}, e{}", c.0, a.0, b.0),
+            Expr::Cast(a) => write!(f, "cast e{}", a.0),
+        }
+    }
+}
+
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b{}", self.buffer.0)?;
+        if self.offset != 0 {
+            write!(f, "+{}", self.offset)?;
+        }
+        write!(f, "{:?}", self.strides)
+    }
+}
+
+impl fmt::Display for LibraryKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reads = joined(&self.reads(), ", ");
+        write!(f, "    {} = {reads}", self.out())?;
+        match self {
+            LibraryKernel::Dot { extents: [b, m, n, k], .. } => writeln!(f, " b={b} m={m} n={n} k={k}"),
+            LibraryKernel::Conv { spec, input, filter, .. } => writeln!(
+                f,
+                " input={input:?} filter={filter:?} stride={:?} padding={:?} dilation={:?} groups={}",
+                spec.stride, spec.padding, spec.dilation, spec.groups
+            ),
+            LibraryKernel::CumSum { extents, exclusive, reverse, .. } => {
+                writeln!(f, " extents={extents:?} exclusive={exclusive} reverse={reverse}")
+            }
+            LibraryKernel::ScatterAdd { extents, .. } => writeln!(f, " extents={extents:?}"),
+        }
+    }
+}
+
+fn joined<T: fmt::Display>(items: &[T], separator: &str) -> String {
+    items.iter().map(|i| i.to_string()).collect::<Vec<_>>().join(separator)
+}

@@ -1,0 +1,222 @@
+//! Conformance cases of reductions, pools, contractions and indexing.
+
+use super::inputs::{FLOATS, NUMBERS, axis_subsets, grid, literal, sample, uniform};
+use super::{Suite, sound};
+use crate::ir::{ArgOp, ConvSpec, DType, Op, ReduceOp, Shape, Window, infer};
+
+/// Folds and places of extremes, over every set of axes.
+pub(super) fn reductions(s: &mut Suite) {
+    for dtype in NUMBERS {
+        axis_subsets(4).iter().for_each(|axes| fold(s, dtype, &[2, 3, 4, 5], axes));
+    }
+    let others: [(&[usize], &[usize]); 14] = [
+        (&[], &[]),
+        (&[1], &[0]),
+        (&[0], &[0]),
+        (&[3, 0, 2], &[1]),
+        (&[3, 0, 2], &[0]),
+        (&[1, 1], &[0, 1]),
+        (&[3, 5, 7, 33], &[0, 2]),
+        (&[3, 5, 7, 33], &[1, 3]),
+        (&[3, 5, 7, 33], &[0, 1, 2]),
+        (&[64, 129], &[0]),
+        (&[64, 129], &[1]),
+        (&[4, 3000], &[1]),
+        (&[3000, 4], &[0]),
+        (&[10_007], &[0]),
+    ];
+    for dtype in [DType::F32, DType::BF16, DType::I32, DType::U8] {
+        others.iter().for_each(|(dims, axes)| fold(s, dtype, dims, axes));
+    }
+}
+
+fn fold(s: &mut Suite, dtype: DType, dims: &[usize], axes: &[usize]) {
+    let terms = axes.iter().map(|&axis| dims[axis]).product();
+    // Factors near 1 keep long products within a float's range.
+    let factors = if dtype.is_float() { uniform(dtype, dims, 2, 0.8, 1.2) } else { sample(dtype, dims, 2) };
+    s.add("reduce", terms, vec![sample(dtype, dims, 1), factors], |g, x| {
+        let axes = axes.to_vec();
+        let folds = [(ReduceOp::Sum, 0), (ReduceOp::Prod, 1), (ReduceOp::Max, 0), (ReduceOp::Min, 0)]
+            .map(|(op, input)| g.add_op(Op::Reduce { op, axes: axes.clone() }, &[x[input]]));
+        let places = [ArgOp::Max, ArgOp::Min].map(|op| g.add_op(Op::ArgReduce { op, axes: axes.clone() }, &x[..1]));
+        folds.into_iter().chain(places).collect()
+    });
+}
+
+/// Running sums, inclusive and exclusive, from either end.
+pub(super) fn cumulative(s: &mut Suite) {
+    let mut of = |dtype, dims: &[usize], axis: usize| {
+        s.add("cumsum", dims[axis], vec![sample(dtype, dims, 1)], |g, x| {
+            [(false, false), (true, false), (false, true), (true, true)]
+                .map(|(exclusive, reverse)| g.add_op(Op::CumSum { axis, exclusive, reverse }, x))
+                .to_vec()
+        });
+    };
+    for dtype in NUMBERS {
+        (0..3).for_each(|axis| of(dtype, &[3, 5, 7], axis));
+    }
+    let others: [(&[usize], usize); 6] =
+        [(&[1], 0), (&[0], 0), (&[0, 3], 1), (&[3, 0], 1), (&[4, 1000], 1), (&[1000, 4], 0)];
+    others.iter().for_each(|&(dims, axis)| of(DType::F32, dims, axis));
+}
+
+/// Pooling and its gradients: 1 to 3 spatial axes, overlapping, gapped, padded, of nothing.
+pub(super) fn pools(s: &mut Suite) {
+    let window = |size: &[usize], stride: &[usize], padding: &[(usize, usize)]| Window {
+        size: size.to_vec(),
+        stride: stride.to_vec(),
+        padding: padding.to_vec(),
+    };
+    let none = [(0, 0); 2];
+    let cases: [(&[usize], Window); 15] = [
+        (&[2, 9, 3], window(&[3], &[2], &none[..1])),
+        (&[2, 9, 3], window(&[3], &[1], &[(2, 1)])),
+        (&[1, 4, 4, 1], window(&[2, 2], &[2, 2], &none)),
+        (&[2, 8, 8, 16], window(&[2, 2], &[2, 2], &none)),
+        (&[2, 7, 5, 3], window(&[2, 2], &[2, 2], &none)),
+        (&[2, 7, 5, 3], window(&[3, 3], &[2, 2], &[(1, 1), (1, 1)])),
+        (&[2, 7, 6, 5], window(&[3, 2], &[1, 3], &[(0, 2), (1, 0)])),
+        (&[2, 9, 9, 4], window(&[2, 2], &[3, 4], &none)),
+        (&[3, 5, 7, 33], window(&[3, 3], &[1, 1], &[(1, 1), (1, 1)])),
+        (&[2, 5, 7, 3], window(&[5, 7], &[1, 1], &none)),
+        (&[2, 3, 4, 2], window(&[1, 1], &[1, 1], &none)),
+        (&[2, 4, 5, 6, 3], window(&[2, 3, 2], &[2, 1, 2], &[(0, 0), (1, 1), (0, 1)])),
+        (&[0, 4, 4, 2], window(&[2, 2], &[2, 2], &none)),
+        (&[2, 4, 4, 0], window(&[2, 2], &[2, 2], &none)),
+        (&[1, 1, 1, 1], window(&[3, 3], &[1, 1], &[(2, 2), (1, 1)])),
+    ];
+    let mut of = |dtype: DType, dims: &[usize], w: &Window| {
+        let input = Shape::from(dims);
+        let pooled = sound(infer::pooled(&input, w));
+        // An input element lies under as many windows as the window has elements, at most.
+        let inputs = vec![sample(dtype, &input, 1), sample(dtype, &input, 2), sample(dtype, &pooled, 3)];
+        s.add("pool", w.size.iter().product(), inputs, |g, x| {
+            let (window, place) = (w.clone(), g.add_op(Op::MaxPoolIndex(w.clone()), &x[..1]));
+            let mut out = vec![place, g.add_op(Op::MaxPool(w.clone()), &x[..1])];
+            out.extend([x[0], x[1]].map(|x| g.add_op(Op::MaxPoolGather(w.clone()), &[place, x])));
+            if dtype.is_float() {
+                out.push(g.add_op(Op::MaxPoolGrad { window: window.clone(), input: input.clone() }, &[place, x[2]]));
+                out.push(g.add_op(Op::AvgPool(w.clone()), &x[..1]));
+                out.push(g.add_op(Op::AvgPoolGrad { window, input }, &x[2..]));
+            }
+            out
+        });
+    };
+    cases.iter().for_each(|(dims, w)| of(DType::F32, dims, w));
+    for dtype in NUMBERS.into_iter().filter(|&dtype| dtype != DType::F32) {
+        cases[5..7].iter().for_each(|(dims, w)| of(dtype, dims, w));
+    }
+}
+
+/// Matrix products in the four orientations: single, batched, blocked, of nothing.
+pub(super) fn dots(s: &mut Suite) {
+    let mut of = |dtype: DType, batch: &[usize], [m, k, n]: [usize; 3]| {
+        for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+            let matrix = |rows, columns, t: bool| {
+                let ends = if t { [columns, rows] } else { [rows, columns] };
+                batch.iter().copied().chain(ends).collect::<Shape>()
+            };
+            let (a, b) =
+                (uniform(dtype, matrix(m, k, ta), 1, -1.0, 1.0), uniform(dtype, matrix(k, n, tb), 2, -1.0, 1.0));
+            s.op(k, Op::Dot { ta, tb }, vec![a, b]);
+        }
+    };
+    for batch in [&[][..], &[1], &[3], &[2, 3]] {
+        [[1, 1, 1], [5, 7, 3], [2, 0, 3], [0, 4, 3], [4, 1, 6]].iter().for_each(|&mkn| of(DType::F32, batch, mkn));
+    }
+    for mkn in [[33, 65, 17], [64, 64, 64], [1, 300, 10], [128, 3, 130], [130, 257, 1]] {
+        of(DType::F32, &[], mkn);
+    }
+    of(DType::F32, &[0], [2, 3, 4]);
+    of(DType::F32, &[5], [33, 20, 40]);
+    for dtype in [DType::BF16, DType::F16] {
+        of(dtype, &[2], [5, 7, 3]);
+        of(dtype, &[], [33, 65, 17]);
+        of(dtype, &[], [64, 64, 64]);
+    }
+}
+
+/// Convolutions in their three directions: 1 to 3 spatial axes, strides, padding, dilation, groups.
+pub(super) fn convolutions(s: &mut Suite) {
+    let spec = |stride: &[usize], padding: &[(usize, usize)], dilation: &[usize], groups| ConvSpec {
+        stride: stride.to_vec(),
+        padding: padding.to_vec(),
+        dilation: dilation.to_vec(),
+        groups,
+    };
+    let plain = || spec(&[1, 1], &[(0, 0), (0, 0)], &[1, 1], 1);
+    let same = || spec(&[1, 1], &[(1, 1), (1, 1)], &[1, 1], 1);
+    let cases: [(&[usize], &[usize], ConvSpec); 19] = [
+        (&[1, 1, 1, 1], &[1, 1, 1, 1], plain()),
+        (&[2, 5, 6, 3], &[4, 3, 3, 3], plain()),
+        (&[2, 5, 6, 3], &[4, 3, 3, 3], same()),
+        (&[2, 5, 6, 3], &[7, 1, 1, 3], plain()),
+        (&[2, 5, 6, 3], &[4, 2, 3, 3], spec(&[2, 3], &[(0, 1), (2, 0)], &[1, 1], 1)),
+        (&[2, 9, 8, 3], &[4, 3, 2, 3], spec(&[1, 1], &[(2, 2), (0, 1)], &[2, 3], 1)),
+        (&[1, 9, 9, 4], &[6, 3, 3, 2], spec(&[2, 2], &[(1, 1), (1, 1)], &[2, 2], 2)),
+        (&[2, 6, 6, 5], &[5, 3, 3, 1], ConvSpec { groups: 5, ..same() }),
+        (&[2, 6, 6, 4], &[8, 3, 3, 1], spec(&[2, 2], &[(1, 1), (0, 1)], &[1, 1], 4)),
+        (&[4, 8, 8, 32], &[32, 3, 3, 32], same()),
+        (&[3, 12, 12, 8], &[16, 5, 5, 8], plain()),
+        (&[3, 5, 7, 33], &[9, 3, 3, 33], same()),
+        (&[2, 4, 4, 3], &[2, 4, 4, 3], plain()),
+        (&[2, 11, 3], &[4, 3, 3], spec(&[1], &[(1, 1)], &[1], 1)),
+        (&[2, 11, 4], &[6, 4, 2], spec(&[3], &[(2, 0)], &[2], 2)),
+        (&[1, 4, 5, 6, 2], &[3, 2, 3, 2, 2], spec(&[1, 2, 2], &[(0, 0), (1, 1), (0, 1)], &[1, 1, 1], 1)),
+        (&[2, 5, 5, 5, 2], &[4, 2, 2, 2, 1], spec(&[1, 1, 2], &[(1, 0), (0, 0), (1, 1)], &[2, 1, 3], 2)),
+        (&[0, 5, 5, 3], &[4, 3, 3, 3], plain()),
+        (&[2, 5, 5, 0], &[4, 3, 3, 0], plain()),
+    ];
+    let mut of = |dtype: DType, (x, w, spec): &(&[usize], &[usize], ConvSpec)| {
+        let (x, w) = (Shape::from(*x), Shape::from(*w));
+        let out = sound(infer::conv_output(&x, &w, spec));
+        let area = |shape: &Shape| shape[1..shape.rank() - 1].iter().product::<usize>();
+        let (channels, filters) = (w[w.rank() - 1], w[0] / spec.groups);
+        let terms = (area(&w) * channels.max(filters)).max(out[0] * area(&out));
+        let of = |shape: &Shape, seed| uniform(dtype, shape, seed, -1.0, 1.0);
+        s.add("conv", terms, vec![of(&x, 1), of(&w, 2), of(&out, 3)], |g, v| {
+            let (x_grad, w_grad) = (
+                Op::ConvInputGrad { spec: spec.clone(), input: x },
+                Op::ConvFilterGrad { spec: spec.clone(), filter: w },
+            );
+            vec![
+                g.add_op(Op::Conv(spec.clone()), &[v[0], v[1]]),
+                g.add_op(x_grad, &[v[2], v[1]]),
+                g.add_op(w_grad, &[v[0], v[2]]),
+            ]
+        });
+    };
+    cases.iter().for_each(|case| of(DType::F32, case));
+    for dtype in [DType::BF16, DType::F16] {
+        [2, 6, 7, 9, 13].iter().for_each(|&i| of(dtype, &cases[i]));
+    }
+}
+
+/// Gather and scatter-add on each axis, with repeats and with indices outside.
+pub(super) fn indexing(s: &mut Suite) {
+    let mut of = |dtype: DType, dims: &[usize], axis: usize, index: &[usize]| {
+        let (base, index) = (Shape::from(dims), Shape::from(index));
+        let places = grid(DType::I32, &index, 1, (-2, dims[axis] as i64 + 1), 1.0);
+        let result = base[..axis].iter().chain(index.iter()).chain(&base[axis + 1..]).copied().collect::<Shape>();
+        let inputs = vec![sample(dtype, &base, 2), places, sample(dtype, result, 3)];
+        s.add("index", 1 + index.elements(), inputs, |g, x| {
+            vec![g.add_op(Op::Gather { axis }, &x[..2]), g.add_op(Op::ScatterAdd { axis }, x)]
+        });
+    };
+    for axis in 0..3 {
+        for index in [&[][..], &[1], &[0], &[7], &[2, 3]] {
+            of(DType::F32, &[4, 5, 3], axis, index);
+        }
+        NUMBERS.into_iter().for_each(|dtype| of(dtype, &[4, 5, 3], axis, &[9]));
+    }
+    of(DType::F32, &[10, 8], 0, &[300]);
+    of(DType::F32, &[1000, 33], 0, &[17]);
+    of(DType::F32, &[100], 0, &[1000]);
+    of(DType::F32, &[0, 3], 0, &[4]);
+    of(DType::F32, &[3, 0], 0, &[4]);
+    let far = literal(DType::I32, [4], &[i32::MIN as f64, i32::MAX as f64, -1.0, 2.0]);
+    for dtype in FLOATS {
+        s.op(0, Op::Gather { axis: 0 }, vec![sample(dtype, [3, 2], 4), far.clone()]);
+    }
+    s.op(0, Op::Gather { axis: 1 }, vec![sample(DType::Bool, [3, 4], 5), far]);
+}
