@@ -29,7 +29,7 @@ use crate::trace::{Module, Scope, Tensor};
 ///     ]"#,
 /// )?;
 /// assert_eq!(built, read);
-/// # onestep::Result::Ok(())
+/// # Ok::<(), onestep::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]

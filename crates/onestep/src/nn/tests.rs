@@ -1,7 +1,9 @@
 //! Whole models traced: shapes, parameters, summaries, the exact text of errors, and config files.
 
 use super::*;
+use crate::backend::reference::{Value, evaluate};
 use crate::error::{Error, Result};
+use crate::grad::gradients;
 use crate::ir::verify::verify;
 use crate::trace::{DType, Mode, Module, Scope, Tensor, Trace, Traced};
 
@@ -250,4 +252,47 @@ fn losses_check_their_targets_and_read_back() {
     for spec in [LossSpec::from(sparse), loss::cross_entropy().into(), loss::huber(2.0).into(), loss::l1().into()] {
         assert_eq!(serde_json::from_str::<LossSpec>(&serde_json::to_string(&spec).unwrap()).unwrap(), spec);
     }
+}
+
+#[test]
+fn slopes_at_kinks_are_pytorchs_and_nan_stays() {
+    for (activation, slope) in [
+        (Activation::Relu, 0.0),
+        (Activation::Relu6, 0.0),
+        (Activation::LeakyRelu(0.25), 0.25),
+        (Activation::Elu, 1.0),
+        (Activation::Softplus, 0.5),
+    ] {
+        let t = Trace::new();
+        let x = t.input("x", [2], DType::F32);
+        let y = activation.of(&x);
+        let first = y.narrow(0, 0, 1).sum(..);
+        t.set_output("y", &y);
+        let mut graph = t.finish().unwrap().graph;
+        let dx = gradients(&mut graph, first.node().unwrap(), &[x.node().unwrap()]).unwrap()[0];
+        graph.output("dx", dx).unwrap();
+        let x = Value { dtype: DType::F32, shape: [2].into(), data: vec![0.0, f64::NAN] };
+        let outputs = evaluate(&graph, &[x], &[]).unwrap().outputs;
+        assert!(outputs[0].data[1].is_nan(), "{activation:?}");
+        assert_eq!(outputs[1].data[0], slope, "{activation:?}");
+    }
+}
+
+#[test]
+fn labels_that_do_not_exist_are_loud_and_ignored_ones_silent() {
+    let loss = |loss: loss::SparseCrossEntropy, labels: [f64; 2]| {
+        let t = Trace::new();
+        let (x, y) = (t.input("x", [2, 3], DType::F32), t.input("y", [2], DType::I32));
+        t.set_output("loss", &loss.apply(&t.scope(Mode::Train), &x, &y).unwrap());
+        t.set_output("correct", &loss::correct(&x, &y));
+        let x = Value { dtype: DType::F32, shape: [2, 3].into(), data: vec![0.0, 9.0, 0.0, 0.0, 0.0, 9.0] };
+        let y = Value { dtype: DType::I32, shape: [2].into(), data: labels.to_vec() };
+        let outputs = evaluate(&t.finish().unwrap().graph, &[x, y], &[]).unwrap().outputs;
+        (outputs[0].data[0], outputs[1].data[0])
+    };
+    let plain = loss::sparse_cross_entropy;
+    assert!(loss(plain(), [1.0, 3.0]).0.is_nan());
+    assert!(loss(plain().ignore_index(-1), [1.0, -2.0]).0.is_nan());
+    assert_eq!(loss(plain().ignore_index(-1), [-1.0, -1.0]), (0.0, 0.0));
+    assert_eq!(loss(plain(), [1.0, 0.0]).1, 1.0);
 }
