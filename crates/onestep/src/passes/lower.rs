@@ -90,6 +90,12 @@ impl Places<'_> {
                 Some(reduction) => reduction,
             };
             let dtype = node.dtype;
+            if matches!(fold, Fold::Place(_)) && b.reduce.is_empty() {
+                // The place of an extreme among one.
+                let zero = b.constant(0.0, dtype);
+                b.store(out, &grid, at, 0, zero);
+                return Ok(vec![b.finish_phase()]);
+            }
             b.outs.push(Out::Reduce { fold, value, carry: 0, dtype });
             let first = b.finish_phase();
             b.reduce.clear();

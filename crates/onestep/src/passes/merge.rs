@@ -16,17 +16,30 @@ const SINGLE_ROW_LIMIT: usize = 1024;
 
 /// Merges what can be merged.
 pub(super) fn merge(plan: &mut Plan, target: &Target) {
-    while merge_one(plan, target, producers) {}
+    while merge_one(plan, target, Pairs::Producers) {}
     redirect_copies(plan);
-    while merge_one(plan, target, siblings) {}
+    while merge_one(plan, target, Pairs::Siblings) {}
     drop_dead_stores(plan);
 }
 
-/// Merges the first pair of kernels that `candidates` offers and rules allow.
-fn merge_one(plan: &mut Plan, target: &Target, candidates: fn(&Plan, usize) -> Vec<usize>) -> bool {
+/// Which pairs of kernels are tried.
+#[derive(Clone, Copy, PartialEq)]
+enum Pairs {
+    /// One writes what the other reads.
+    Producers,
+    /// Both read the same, or are tiny.
+    Siblings,
+}
+
+/// Merges the first pair of kernels that rules allow.
+fn merge_one(plan: &mut Plan, target: &Target, pairs: Pairs) -> bool {
     let dependencies = Dependencies::new(plan);
     for b in 0..plan.kernels.len() {
-        for a in candidates(plan, b) {
+        let candidates = match pairs {
+            Pairs::Producers => producers(plan, b),
+            Pairs::Siblings => siblings(plan, b),
+        };
+        for a in candidates {
             if dependencies.has_detour(a, b) || dependencies.has_path(b, a) {
                 continue;
             }
@@ -36,7 +49,7 @@ fn merge_one(plan: &mut Plan, target: &Target, candidates: fn(&Plan, usize) -> V
             };
             let together = first.phases.len() + second.phases.len();
             let Some(merged) = merged(plan, first, second, target) else { continue };
-            if candidates as usize == siblings as usize && merged.phases.len() == together && merged.points() > 1 {
+            if pairs == Pairs::Siblings && merged.phases.len() == together && merged.points() > 1 {
                 continue;
             }
             let mut scopes = [plan.kernels[a].scopes.clone(), plan.kernels[b].scopes.clone()].concat();

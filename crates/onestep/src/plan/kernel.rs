@@ -308,6 +308,23 @@ impl LibraryKernel {
         }
     }
 
+    /// The same call over other operands (those read in order, then the one written) of another dtype.
+    pub fn with_operands<E>(mut self, to: DType, mut f: impl FnMut(&Operand) -> Result<Operand, E>) -> Result<Self, E> {
+        match &mut self {
+            LibraryKernel::Dot { lhs, rhs, out, dtype, .. } => {
+                (*lhs, *rhs, *out, *dtype) = (f(lhs)?, f(rhs)?, f(out)?, to);
+            }
+            LibraryKernel::Conv { operands: [a, b], out, dtype, .. } => {
+                (*a, *b, *out, *dtype) = (f(a)?, f(b)?, f(out)?, to)
+            }
+            LibraryKernel::CumSum { x, out, dtype, .. } => (*x, *out, *dtype) = (f(x)?, f(out)?, to),
+            LibraryKernel::ScatterAdd { base, index, updates, out, dtype, .. } => {
+                (*base, *index, *updates, *out, *dtype) = (f(base)?, f(index)?, f(updates)?, f(out)?, to);
+            }
+        }
+        Ok(self)
+    }
+
     /// Floating-point operations, a multiply-add counted as two.
     pub fn flops(&self) -> u64 {
         match self {

@@ -1,0 +1,398 @@
+//! The CPU: runs a plan kernel by kernel. Loop kernels are evaluated in blocks of lanes by pre-compiled
+//! vector loops, so there is no compiler at run time and no dispatch for single elements.
+
+mod conv;
+mod lanes;
+mod library;
+mod pool;
+mod random;
+mod run;
+mod tape;
+
+use std::sync::Arc;
+
+use super::host::{Bytes, HostMemory};
+use super::{Backend, Executable, Memory};
+use crate::error::{Error, Result};
+use crate::ir::{DType, Graph, Literal, Type};
+use crate::plan::{BufferId, KernelKind, LibraryKernel, Operand, Place, Plan, Target};
+use conv::Conv;
+use library::Matrix;
+use pool::{PerThread, Pool};
+use run::{Buffers, Scratch};
+use tape::Tape;
+
+/// Work (elements times instructions) below which a kernel stays on one thread.
+const WORTH_SHARING: u64 = 1 << 18;
+
+/// The CPU as a [`Backend`].
+pub struct Cpu {
+    pool: Arc<Pool>,
+}
+
+impl Cpu {
+    /// With a number of threads (at least one). Results do not depend on it.
+    pub fn new(threads: usize) -> Self {
+        Cpu { pool: Arc::new(Pool::new(threads)) }
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        "cpu".into()
+    }
+
+    fn description(&self) -> String {
+        #[cfg(target_arch = "x86_64")]
+        let vectors = if std::arch::is_x86_feature_detected!("avx2") { "AVX2" } else { "SSE2" };
+        #[cfg(not(target_arch = "x86_64"))]
+        let vectors = "baseline vectors";
+        format!("{} threads, {vectors}", self.pool.count())
+    }
+
+    fn target(&self) -> Target {
+        Target { name: "cpu".into(), alignment: 64, row_limit: 1 << 14 }
+    }
+
+    fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
+        Ok(Memory::new(HostMemory::zeroed(elements * dtype.size())?))
+    }
+
+    fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
+        if let Some(buffer) = plan.buffers.iter().find(|b| b.dtype == DType::F64) {
+            return Err(Error::unsupported(format!(
+                "`{}` is f64, which the CPU backend does not compute in; use f32, or the reference device",
+                buffer.name
+            )));
+        }
+        let mut program = Program {
+            pool: self.pool.clone(),
+            inputs: graph.inputs().iter().map(|d| d.ty.clone()).collect(),
+            outputs: graph.outputs().iter().map(|(_, n)| graph.ty(*n)).collect(),
+            input_memory: Vec::new(),
+            output_memory: Vec::new(),
+            constants: Vec::new(),
+            arena: Bytes::zeroed(plan.arena_bytes)?,
+            states: states.to_vec(),
+            buffers: Buffers(Vec::new()),
+            kernels: Vec::new(),
+            scratch: PerThread::new(0, || Scratch::new([].iter())),
+            scratch_bytes: 0,
+        };
+        let size = |t: &Type| t.shape.elements() * t.dtype.size();
+        program.input_memory = program.inputs.iter().map(|t| Bytes::zeroed(size(t))).collect::<Result<_>>()?;
+        program.output_memory = program.outputs.iter().map(|t| Bytes::zeroed(size(t))).collect::<Result<_>>()?;
+        program.bind(plan)?;
+        program.prepare(plan)?;
+        Ok(Box::new(program))
+    }
+}
+
+struct Program {
+    pool: Arc<Pool>,
+    inputs: Vec<Type>,
+    outputs: Vec<Type>,
+    input_memory: Vec<Bytes>,
+    output_memory: Vec<Bytes>,
+    constants: Vec<Bytes>,
+    arena: Bytes,
+    states: Vec<Memory>,
+    buffers: Buffers,
+    kernels: Vec<Prepared>,
+    scratch: PerThread<Scratch>,
+    scratch_bytes: usize,
+}
+
+enum Prepared {
+    Loop(Tape),
+    Dot {
+        tensors: [Operand; 3],
+        extents: [usize; 4],
+    },
+    Conv {
+        conv: Conv,
+        tensors: [Operand; 3],
+    },
+    Serial(LibraryKernel),
+    /// A kernel on narrow floats: operands (with their element counts) are widened, the inner kernel runs on
+    /// f32, its result is narrowed.
+    Narrow {
+        dtype: DType,
+        inner: Box<Prepared>,
+        reads: Vec<Widened>,
+        out: Widened,
+    },
+}
+
+/// An f32 copy of a narrow buffer.
+struct Widened {
+    buffer: usize,
+    copy: usize,
+    len: usize,
+}
+
+impl Program {
+    /// Finds every buffer's address.
+    fn bind(&mut self, plan: &Plan) -> Result<()> {
+        for buffer in &plan.buffers {
+            let pointer = match &buffer.place {
+                Place::Input(i) => self.input_memory[*i].pointer(),
+                Place::Output(i) => self.output_memory[*i].pointer(),
+                Place::State(i) => {
+                    let missing = || Error::device(format!("no memory was given for state `{}`", buffer.name));
+                    let memory = self.states.get(*i).ok_or_else(missing)?.downcast::<HostMemory>()?;
+                    if memory.bytes.len() != buffer.bytes() {
+                        return Err(Error::device(format!(
+                            "state `{}` takes {} bytes but was given {}",
+                            buffer.name,
+                            buffer.bytes(),
+                            memory.bytes.len()
+                        )));
+                    }
+                    memory.bytes.pointer()
+                }
+                Place::Constant(literal) => {
+                    let memory = Bytes::zeroed(literal.bytes().len())?;
+                    // SAFETY: the memory was made for these bytes and nobody else knows it yet.
+                    unsafe {
+                        std::ptr::copy_nonoverlapping(
+                            literal.bytes().as_ptr(),
+                            memory.pointer(),
+                            literal.bytes().len(),
+                        );
+                    }
+                    let pointer = memory.pointer();
+                    self.constants.push(memory);
+                    pointer
+                }
+                // SAFETY: the memory pass places buffers inside the arena.
+                Place::Arena(Some(offset)) => unsafe { self.arena.pointer().add(*offset) },
+                Place::Arena(None) => std::ptr::null_mut(),
+            };
+            self.buffers.0.push(pointer);
+        }
+        Ok(())
+    }
+
+    /// Compiles every kernel and allocates what they need besides the arena.
+    fn prepare(&mut self, plan: &Plan) -> Result<()> {
+        for kernel in &plan.kernels {
+            let prepared = match &kernel.kind {
+                KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel)),
+                KernelKind::Library(kernel) => self.library(plan, kernel)?,
+            };
+            self.kernels.push(prepared);
+        }
+        let tapes = self.kernels.iter().filter_map(|k| if let Prepared::Loop(tape) = k { Some(tape) } else { None });
+        let threads = self.pool.count();
+        let mut bytes = 0;
+        let scratch = PerThread::new(threads, || {
+            let scratch = Scratch::new(tapes.clone());
+            bytes += scratch.bytes();
+            scratch
+        });
+        self.scratch = scratch;
+        self.scratch_bytes += bytes;
+        Ok(())
+    }
+
+    fn library(&mut self, plan: &Plan, kernel: &LibraryKernel) -> Result<Prepared> {
+        let dtype = plan.buffer(kernel.out().buffer).dtype;
+        if !matches!(dtype, DType::BF16 | DType::F16) {
+            return self.wide(kernel);
+        }
+        let mut copies = Vec::new();
+        let mut widened = |program: &mut Program, operand: &Operand| -> Result<Operand> {
+            let buffer = plan.buffer(operand.buffer);
+            if buffer.dtype != dtype {
+                return Ok(operand.clone());
+            }
+            let memory = Bytes::zeroed(buffer.len * 4)?;
+            program.scratch_bytes += buffer.len * 4;
+            program.buffers.0.push(memory.pointer());
+            program.constants.push(memory);
+            let copy = program.buffers.0.len() - 1;
+            copies.push(Widened { buffer: operand.buffer.index(), copy, len: buffer.len });
+            Ok(Operand { buffer: BufferId(copy as u32), ..operand.clone() })
+        };
+        let inner = kernel.clone().with_operands(DType::F32, |o| widened(self, o))?;
+        let inner = Box::new(self.wide(&inner)?);
+        let out = copies.pop().unwrap_or_else(|| panic!("onestep bug: a library kernel writes nothing"));
+        Ok(Prepared::Narrow { dtype, inner, reads: copies, out })
+    }
+
+    fn wide(&mut self, kernel: &LibraryKernel) -> Result<Prepared> {
+        Ok(match kernel {
+            LibraryKernel::Dot { extents, lhs, rhs, out, .. } => {
+                Prepared::Dot { tensors: [out.clone(), lhs.clone(), rhs.clone()], extents: *extents }
+            }
+            LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, .. } => {
+                let conv = Conv::new(*direction, spec, [input, filter, output], self.pool.count())?;
+                self.scratch_bytes += conv.bytes();
+                Prepared::Conv { conv, tensors: [a.clone(), b.clone(), out.clone()] }
+            }
+            LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => Prepared::Serial(kernel.clone()),
+        })
+    }
+
+    fn execute(&self, kernel: &Prepared) {
+        match kernel {
+            Prepared::Loop(tape) => {
+                let blocks = tape.grid.count();
+                let share = tape.work >= WORTH_SHARING && blocks > 1;
+                let parts = if share { (self.pool.count() * 4).min(blocks) } else { 1 };
+                self.pool.each(parts, share, |part, thread| {
+                    let range = blocks * part / parts..blocks * (part + 1) / parts;
+                    // SAFETY: the pool hands each thread its own number; `self` keeps the buffers alive and
+                    // the states leased; parts are distinct blocks.
+                    unsafe { run::run(tape, &self.buffers, self.scratch.get(thread), range) };
+                });
+            }
+            Prepared::Dot { tensors: [out, lhs, rhs], extents } => {
+                let matrix = |o: &Operand| Matrix {
+                    data: self.pointer(o),
+                    row: o.strides[1] as isize,
+                    column: o.strides[2] as isize,
+                };
+                let distances = [out, lhs, rhs].map(|o| o.strides[0] as isize);
+                // SAFETY: the plan's extents and strides stay inside its buffers, and no kernel writes what it
+                // reads through a library call.
+                unsafe {
+                    library::batched(&self.pool, [matrix(out), matrix(lhs), matrix(rhs)], distances, *extents);
+                }
+            }
+            Prepared::Conv { conv, tensors: [a, b, out] } => {
+                // SAFETY: as above; the plan passes dense tensors of the convolution's shapes.
+                unsafe { conv.run(&self.pool, self.pointer(a), self.pointer(b), self.pointer(out)) };
+            }
+            Prepared::Serial(kernel) => {
+                let dtype = match kernel {
+                    LibraryKernel::CumSum { dtype, .. } | LibraryKernel::ScatterAdd { dtype, .. } => *dtype,
+                    LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. } => DType::F32,
+                };
+                match dtype {
+                    DType::F32 => self.serial::<f32>(kernel),
+                    DType::I32 | DType::U32 => self.serial::<u32>(kernel),
+                    _ => self.serial::<u8>(kernel),
+                }
+            }
+            Prepared::Narrow { dtype, inner, reads, out } => {
+                for w in reads {
+                    // SAFETY: both buffers have `len` elements, of two and of four bytes, and are distinct.
+                    let (from, to) =
+                        unsafe { (self.slice::<u16>(w.buffer, 0, w.len), self.slice::<f32>(w.copy, 0, w.len)) };
+                    library::widen(*dtype, from, to);
+                }
+                if let Prepared::Conv { .. } | Prepared::Dot { .. } | Prepared::Serial(_) = **inner {
+                    self.execute(inner);
+                }
+                // SAFETY: as above.
+                let (from, to) =
+                    unsafe { (self.slice::<f32>(out.copy, 0, out.len), self.slice::<u16>(out.buffer, 0, out.len)) };
+                library::narrow(*dtype, from, to);
+            }
+        }
+    }
+
+    fn serial<T: library::Number>(&self, kernel: &LibraryKernel) {
+        let whole = |o: &Operand, len: usize| (o.buffer.index(), o.offset as usize, len);
+        match kernel {
+            LibraryKernel::CumSum { extents, exclusive, reverse, x, out, .. } => {
+                let len = extents.iter().product();
+                let (x, out) = (whole(x, len), whole(out, len));
+                // SAFETY: the plan's dense operands lie inside their buffers, of T's size, and are distinct.
+                let (x, out) = unsafe { (self.slice::<T>(x.0, x.1, x.2), self.slice::<T>(out.0, out.1, out.2)) };
+                library::cumsum(*extents, *exclusive, *reverse, x, out);
+            }
+            LibraryKernel::ScatterAdd { extents: [o, n, indices, i], base, index, updates, out, .. } => {
+                let (base, index) = (whole(base, o * n * i), whole(index, *indices));
+                let (updates, out) = (whole(updates, o * indices * i), whole(out, o * n * i));
+                // SAFETY: as above.
+                unsafe {
+                    library::scatter_add(
+                        [*o, *n, *indices, *i],
+                        self.slice::<T>(base.0, base.1, base.2),
+                        self.slice::<i32>(index.0, index.1, index.2),
+                        self.slice::<T>(updates.0, updates.1, updates.2),
+                        self.slice::<T>(out.0, out.1, out.2),
+                    );
+                }
+            }
+            LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. } => {}
+        }
+    }
+
+    fn pointer(&self, operand: &Operand) -> *mut f32 {
+        // SAFETY: the plan's offsets lie inside their buffers.
+        unsafe { self.buffers.0[operand.buffer.index()].cast::<f32>().offset(operand.offset as isize) }
+    }
+
+    /// # Safety
+    /// The buffer must hold `offset + len` elements of `T`, and no other reference may write them.
+    #[allow(clippy::mut_from_ref, reason = "the plan decides who writes which buffer, see the safety contract")]
+    unsafe fn slice<T>(&self, buffer: usize, offset: usize, len: usize) -> &mut [T] {
+        if len == 0 {
+            return &mut [];
+        }
+        // SAFETY: promised by the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.buffers.0[buffer].cast::<T>().add(offset), len) }
+    }
+}
+
+impl Executable for Program {
+    fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
+        let memory = self.input_memory.get(index);
+        let memory = memory.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
+        if bytes.len() != memory.len() {
+            return Err(Error::shape(format!(
+                "input {index} is {} and takes {} bytes, not {}",
+                self.inputs[index],
+                memory.len(),
+                bytes.len()
+            )));
+        }
+        // SAFETY: `&mut self` makes this the only access; both ranges are that long and distinct.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.pointer(), bytes.len()) };
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let mut held = 0;
+        let mut result = Ok(());
+        for memory in &self.states {
+            result = memory.downcast::<HostMemory>().and_then(HostMemory::acquire);
+            if result.is_err() {
+                break;
+            }
+            held += 1;
+        }
+        if result.is_ok() {
+            self.kernels.iter().for_each(|kernel| self.execute(kernel));
+        }
+        for memory in &self.states[..held] {
+            memory.downcast::<HostMemory>()?.release();
+        }
+        result
+    }
+
+    fn read_output(&mut self, index: usize) -> Result<Literal> {
+        let memory = self.output_memory.get(index);
+        let memory = memory.ok_or_else(|| Error::graph(format!("there is no output {index}")))?;
+        // SAFETY: `&mut self` makes this the only access.
+        let bytes = unsafe { std::slice::from_raw_parts(memory.pointer(), memory.len()) };
+        Literal::from_bytes(self.outputs[index].dtype, &self.outputs[index].shape, bytes)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let sum = |list: &[Bytes]| list.iter().map(Bytes::len).sum::<usize>();
+        self.arena.len()
+            + sum(&self.input_memory)
+            + sum(&self.output_memory)
+            + sum(&self.constants)
+            + self.scratch_bytes
+    }
+}

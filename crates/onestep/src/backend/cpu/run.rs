@@ -1,0 +1,505 @@
+//! Runs a tape: walks its blocks, evaluates each phase's steps over a block of lanes, folds and stores.
+
+use half::{bf16, f16};
+
+use super::lanes;
+use super::random::philox;
+use super::tape::{Access, Along, GuardTape, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape};
+use crate::ir::{ArgOp, DType, ReduceOp};
+use crate::plan::Fold;
+
+/// Points after which a running f32 sum is put aside, so that long sums keep their precision.
+const PARTIAL: usize = 256;
+
+/// What a thread needs to run tapes: registers, carries, derived variables.
+pub(super) struct Scratch {
+    registers: Vec<[u32; LANES]>,
+    /// Where each register's lanes are: in `registers`, or straight in a buffer.
+    sources: Vec<*const u32>,
+    carries: Vec<[u32; LANES]>,
+    totals: Vec<[u32; LANES]>,
+    places: Vec<[i32; LANES]>,
+    lets: Vec<[i64; LANES]>,
+    at: Vec<i64>,
+}
+
+// SAFETY: the pointers are only followed by the thread that wrote them, within one call of `run`.
+unsafe impl Send for Scratch {}
+
+impl Scratch {
+    /// Scratch that is enough for all of some tapes.
+    pub(super) fn new<'a>(tapes: impl Iterator<Item = &'a Tape> + Clone) -> Self {
+        let most = |f: fn(&Tape) -> usize| tapes.clone().map(f).max().unwrap_or(0);
+        let carries = most(|t| t.carries);
+        let axes = |t: &Tape| t.grid.extents.len() + t.phases.iter().map(|p| p.rows.extents.len()).max().unwrap_or(0);
+        Scratch {
+            registers: vec![[0; LANES]; most(|t| t.registers)],
+            sources: vec![std::ptr::null(); most(|t| t.registers)],
+            carries: vec![[0; LANES]; carries],
+            totals: vec![[0; LANES]; carries],
+            places: vec![[0; LANES]; carries],
+            lets: vec![[0; LANES]; most(|t| t.lets)],
+            at: vec![0; most(axes)],
+        }
+    }
+
+    /// Its size in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let lanes = self.registers.len() + 3 * self.carries.len() + 2 * self.lets.len();
+        lanes * LANES * 4
+    }
+}
+
+/// The first byte of every buffer of a plan.
+pub(super) struct Buffers(pub Vec<*mut u8>);
+
+// SAFETY: kernels write distinct elements from distinct blocks (a plan's stores are injective over the
+// grid), and a kernel only reads what it writes at the same point, so threads never share an element
+// that is written.
+unsafe impl Sync for Buffers {}
+// SAFETY: as above; the memory behind the pointers is owned by the executable that owns this.
+unsafe impl Send for Buffers {}
+
+/// Runs blocks `blocks` of a tape.
+///
+/// # Safety
+/// `buffers` must hold the buffers of the plan the tape was compiled from, alive and of their full size, and
+/// nothing else may touch what this kernel writes meanwhile.
+pub(super) unsafe fn run(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        // SAFETY: the CPU has the features; the caller keeps the rest of the contract.
+        return unsafe { run_avx2(tape, buffers, s, blocks) };
+    }
+    // SAFETY: passed on from the caller.
+    unsafe { run_here(tape, buffers, s, blocks) }
+}
+
+/// # Safety
+/// As [`run`], on a CPU with AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+    // SAFETY: passed on from the caller.
+    unsafe { run_here(tape, buffers, s, blocks) }
+}
+
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+    let axes = tape.grid.extents.len();
+    let single = tape.phases.len() == 1;
+    tape.phases.iter().take(1).for_each(|phase| constants(phase, s));
+    for block in blocks {
+        let points = tape.grid.start(block, &mut s.at[..axes]);
+        for phase in &tape.phases {
+            if !single {
+                constants(phase, s);
+            }
+            begin(phase, s);
+            let count = phase.rows.count();
+            for row in 0..count {
+                let row_lanes = phase.rows.start(row, &mut s.at[axes..]);
+                let n = if tape.along == Along::Grid { points } else { row_lanes };
+                // SAFETY: passed on from the caller.
+                unsafe {
+                    steps(phase, buffers, s, n);
+                    outs(phase, buffers, s, n, tape.along, row);
+                }
+            }
+            end(phase, s, tape.along);
+        }
+    }
+}
+
+/// Fills the registers that hold a phase's constants.
+fn constants(phase: &PhaseTape, s: &mut Scratch) {
+    for &(to, bits) in &phase.constants {
+        s.registers[to].fill(bits);
+        s.sources[to] = s.registers[to].as_ptr();
+    }
+}
+
+/// Sets the carries that a phase folds into to their identities.
+fn begin(phase: &PhaseTape, s: &mut Scratch) {
+    for out in &phase.outs {
+        let OutTape::Reduce { fold, carry, dtype, .. } = out else { continue };
+        let identity = match fold {
+            Fold::Value(op) => identity(*op, *dtype),
+            Fold::Place(_) => 0,
+        };
+        s.carries[*carry].fill(identity);
+        s.totals[*carry].fill(identity);
+        s.places[*carry].fill(-1);
+    }
+}
+
+fn identity(op: ReduceOp, dtype: DType) -> u32 {
+    match (op, dtype) {
+        (ReduceOp::Sum, _) => 0,
+        (ReduceOp::Prod, DType::F64 | DType::F32 | DType::BF16 | DType::F16) => 1f32.to_bits(),
+        (ReduceOp::Prod, _) => 1,
+        (ReduceOp::Max, DType::I32) => i32::MIN as u32,
+        (ReduceOp::Min, DType::I32) => i32::MAX as u32,
+        (ReduceOp::Max, DType::U32 | DType::U8 | DType::Bool) => 0,
+        (ReduceOp::Min, DType::U8) => 0xff,
+        (ReduceOp::Min, DType::U32 | DType::Bool) => u32::MAX,
+        (ReduceOp::Max, _) => f32::NEG_INFINITY.to_bits(),
+        (ReduceOp::Min, _) => f32::INFINITY.to_bits(),
+    }
+}
+
+/// One fold step.
+#[inline(always)]
+fn fold_value(op: ReduceOp, dtype: DType, a: u32, b: u32) -> u32 {
+    if dtype.is_float() {
+        let (a, b) = (f32::from_bits(a), f32::from_bits(b));
+        return match op {
+            ReduceOp::Sum => a + b,
+            ReduceOp::Prod => a * b,
+            ReduceOp::Max => lanes::larger(a, b),
+            ReduceOp::Min => lanes::smaller(a, b),
+        }
+        .to_bits();
+    }
+    let folded = match (op, dtype) {
+        (ReduceOp::Sum, _) => a.wrapping_add(b),
+        (ReduceOp::Prod, _) => a.wrapping_mul(b),
+        (ReduceOp::Max, DType::I32) => (a as i32).max(b as i32) as u32,
+        (ReduceOp::Min, DType::I32) => (a as i32).min(b as i32) as u32,
+        (ReduceOp::Max, _) => a.max(b),
+        (ReduceOp::Min, _) => a.min(b),
+    };
+    if dtype == DType::U8 { folded & 0xff } else { folded }
+}
+
+/// Whether `new` is a better extreme than `best`: beyond it, or the first NaN.
+#[inline(always)]
+fn beats(op: ArgOp, dtype: DType, new: u32, best: u32) -> bool {
+    if dtype.is_float() {
+        let (new, best) = (f32::from_bits(new), f32::from_bits(best));
+        return !best.is_nan() && (new.is_nan() || if op == ArgOp::Max { new > best } else { new < best });
+    }
+    match (op, dtype) {
+        (ArgOp::Max, DType::I32) => (new as i32) > best as i32,
+        (ArgOp::Min, DType::I32) => (new as i32) < best as i32,
+        (ArgOp::Max, _) => new > best,
+        (ArgOp::Min, _) => new < best,
+    }
+}
+
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn outs(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize, along: Along, row: usize) {
+    for out in &phase.outs {
+        match out {
+            OutTape::Store { buffer, dtype, index, value } => {
+                // SAFETY: a source has `n` valid lanes, set by this block's steps.
+                let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
+                // SAFETY: passed on from the caller.
+                unsafe { store(*dtype, buffers.0[*buffer], index, s, lanes) };
+            }
+            OutTape::Reduce { value, carry, .. } if !phase.reduces => {
+                // SAFETY: a source has `n` valid lanes, set by this block's steps.
+                let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
+                s.carries[*carry][..n].copy_from_slice(lanes);
+            }
+            OutTape::Reduce { fold: Fold::Value(op), value, carry, dtype } => {
+                // SAFETY: a source has `n` valid lanes, set by this block's steps.
+                let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
+                let partial = &mut s.carries[*carry][..n];
+                fold_lanes(*op, *dtype, lanes, partial);
+                let put_aside = *op == ReduceOp::Sum && dtype.is_float() && (row + 1) % PARTIAL == 0;
+                if put_aside {
+                    // Every lane, for earlier blocks may have been longer than this one.
+                    for i in 0..LANES {
+                        s.totals[*carry][i] = fold_value(*op, *dtype, s.totals[*carry][i], s.carries[*carry][i]);
+                        s.carries[*carry][i] = 0;
+                    }
+                }
+            }
+            OutTape::Reduce { fold: Fold::Place(op), value, carry, dtype } => {
+                // SAFETY: a source has `n` valid lanes, set by this block's steps.
+                let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
+                let first = if along == Along::Grid { row } else { row * phase.rows.chunk * phase.rows.inner };
+                for (i, &lane) in lanes.iter().enumerate() {
+                    if s.places[*carry][i] < 0 || beats(*op, *dtype, lane, s.carries[*carry][i]) {
+                        s.carries[*carry][i] = lane;
+                        s.places[*carry][i] = (if along == Along::Grid { first } else { first + i }) as i32;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn fold_lanes(op: ReduceOp, dtype: DType, lanes: &[u32], into: &mut [u32]) {
+    // The op and dtype are chosen once, so that each loop is plain vector code.
+    macro_rules! each {
+        ($op:expr, $dtype:expr) => {
+            for (into, &lane) in into.iter_mut().zip(lanes) {
+                *into = fold_value($op, $dtype, *into, lane);
+            }
+        };
+    }
+    match (op, dtype.is_float()) {
+        (ReduceOp::Sum, true) => each!(ReduceOp::Sum, DType::F32),
+        (ReduceOp::Max, true) => each!(ReduceOp::Max, DType::F32),
+        (ReduceOp::Min, true) => each!(ReduceOp::Min, DType::F32),
+        _ => each!(op, dtype),
+    }
+}
+
+/// Finishes a phase's folds: adds what was put aside and, along rows, folds the lanes to one in a fixed
+/// tree and spreads it.
+#[inline(always)]
+fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
+    if !phase.reduces {
+        if along == Along::Row {
+            for out in &phase.outs {
+                if let OutTape::Reduce { carry, .. } = out {
+                    let value = s.carries[*carry][0];
+                    s.carries[*carry].fill(value);
+                }
+            }
+        }
+        return;
+    }
+    for out in &phase.outs {
+        match out {
+            OutTape::Store { .. } => {}
+            OutTape::Reduce { fold: Fold::Value(op), carry, dtype, .. } => {
+                let (carries, totals) = (&mut s.carries[*carry], &s.totals[*carry]);
+                for (a, &b) in carries.iter_mut().zip(totals) {
+                    *a = fold_value(*op, *dtype, *a, b);
+                }
+                if along == Along::Row {
+                    let mut half = LANES / 2;
+                    while half > 0 {
+                        for i in 0..half {
+                            carries[i] = fold_value(*op, *dtype, carries[i], carries[i + half]);
+                        }
+                        half /= 2;
+                    }
+                    let value = carries[0];
+                    carries.fill(value);
+                }
+            }
+            OutTape::Reduce { fold: Fold::Place(op), carry, dtype, .. } => {
+                let (carries, places) = (&mut s.carries[*carry], &mut s.places[*carry]);
+                if along == Along::Row {
+                    let mut best = 0;
+                    for i in 1..LANES {
+                        if places[i] < 0 {
+                            continue;
+                        }
+                        let tied = !beats(*op, *dtype, carries[best], carries[i]);
+                        if beats(*op, *dtype, carries[i], carries[best]) || (tied && places[i] < places[best]) {
+                            best = i;
+                        }
+                    }
+                    let place = places[best];
+                    places.fill(place);
+                }
+                for (carry, &place) in carries.iter_mut().zip(places.iter()) {
+                    *carry = place.max(0) as u32;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn base(map: &Map, at: &[i64]) -> i64 {
+    map.terms.iter().fold(map.offset, |sum, &(var, c)| sum + c * at[var])
+}
+
+/// The value of a map on a lane, from its base.
+#[inline(always)]
+fn on_lane(map: &Map, base: i64, lets: &[[i64; LANES]], lane: usize) -> i64 {
+    let pattern = match &map.lanes {
+        Pattern::Uniform => 0,
+        Pattern::Contiguous => lane as i64,
+        Pattern::Table(table) => table[lane] as i64,
+    };
+    map.lets.iter().fold(base + pattern, |sum, &(l, c)| sum + c * lets[l][lane])
+}
+
+fn within(guards: &[GuardTape], s: &Scratch, lane: usize) -> bool {
+    guards.iter().all(|g| {
+        let value = on_lane(&g.expr, base(&g.expr, &s.at), &s.lets, lane);
+        g.low <= value && value < g.high
+    })
+}
+
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn steps(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize) {
+    for step in &phase.steps {
+        // SAFETY: a source has `n` valid lanes, set by an earlier step of this block; registers are distinct
+        // from each other, and a step never writes a register it reads.
+        let read = |s: &Scratch, r: usize| unsafe { std::slice::from_raw_parts(s.sources[r], n) };
+        // SAFETY: `to` is a register of its own, which no source read by the same step points to.
+        let write = |s: &mut Scratch, to: usize| unsafe {
+            s.sources[to] = s.registers[to].as_ptr();
+            std::slice::from_raw_parts_mut(s.registers[to].as_mut_ptr(), n)
+        };
+        match step {
+            Step::Load { to, from, direct: true } => {
+                let index = base(&from.index, &s.at);
+                // SAFETY: the plan keeps indices inside the buffer.
+                s.sources[*to] = unsafe { buffers.0[from.buffer].cast::<u32>().offset(index as isize) };
+            }
+            Step::Load { to, from, direct: false } => {
+                let lanes = write(s, *to);
+                // SAFETY: passed on from the caller.
+                unsafe { load(from, buffers.0[from.buffer], s, lanes) };
+            }
+            Step::Carry { to, carry } => s.sources[*to] = s.carries[*carry].as_ptr(),
+            Step::Index { to, at } => {
+                let base = base(at, &s.at);
+                let lanes = write(s, *to);
+                for (lane, to) in lanes.iter_mut().enumerate() {
+                    *to = on_lane(at, base, &s.lets, lane) as i32 as u32;
+                }
+            }
+            Step::Within { to, guards } => {
+                let lanes = write(s, *to);
+                for (lane, to) in lanes.iter_mut().enumerate() {
+                    *to = within(guards, s, lane) as u32;
+                }
+            }
+            Step::Random { to, stream, seed, step, index, bits } => {
+                let key = [read(s, seed[0])[0], read(s, seed[1])[0]];
+                let step = read(s, *step)[0];
+                let base = base(index, &s.at);
+                let lanes = write(s, *to);
+                let mut known = (u32::MAX as i64 + 1, [0; 4]);
+                for (lane, to) in lanes.iter_mut().enumerate() {
+                    let i = on_lane(index, base, &s.lets, lane);
+                    if known.0 != i >> 2 {
+                        known = (i >> 2, philox([(i >> 2) as u32, *stream, step, 0], key));
+                    }
+                    let word = known.1[(i & 3) as usize];
+                    *to = if *bits { word } else { ((word >> 8) as f32 * (1.0 / 16_777_216.0)).to_bits() };
+                }
+            }
+            Step::Unary { to, op, a, dtype } => lanes::unary(*op, *dtype, read(s, *a), write(s, *to)),
+            Step::Binary { to, op, a, b, dtype } => {
+                lanes::binary(*op, *dtype, read(s, *a), read(s, *b), write(s, *to));
+            }
+            Step::Compare { to, op, a, b, dtype } => {
+                lanes::compare(*op, *dtype, read(s, *a), read(s, *b), write(s, *to));
+            }
+            Step::Select { to, c, a, b } => lanes::select(read(s, *c), read(s, *a), read(s, *b), write(s, *to)),
+            Step::Cast { to, a, from, into } => lanes::cast(*from, *into, read(s, *a), write(s, *to)),
+            Step::LetDiv { to, a, by } => {
+                let base = base(a, &s.at);
+                for lane in 0..n {
+                    s.lets[*to][lane] = on_lane(a, base, &s.lets, lane).div_euclid(*by);
+                }
+            }
+            Step::LetRem { to, a, by } => {
+                let base = base(a, &s.at);
+                for lane in 0..n {
+                    s.lets[*to][lane] = on_lane(a, base, &s.lets, lane).rem_euclid(*by);
+                }
+            }
+            Step::LetValue { to, value, signed } => {
+                let lanes = read(s, *value);
+                for (lane, &v) in lanes.iter().enumerate() {
+                    s.lets[*to][lane] = if *signed { v as i32 as i64 } else { v as i64 };
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`run`]; `memory` is the buffer that `from` names.
+#[inline(always)]
+unsafe fn load(from: &Access, memory: *mut u8, s: &Scratch, lanes: &mut [u32]) {
+    match from.dtype {
+        // SAFETY: the plan keeps valid indices inside the buffer, whose elements have this type.
+        DType::F32 | DType::I32 | DType::U32 => unsafe { load_as(from, memory.cast::<u32>(), s, lanes, |v| v) },
+        // SAFETY: as above.
+        DType::U8 | DType::Bool => unsafe { load_as(from, memory, s, lanes, |v: u8| v as u32) },
+        // SAFETY: as above.
+        DType::BF16 => unsafe { load_as(from, memory.cast::<bf16>(), s, lanes, |v| v.to_f32().to_bits()) },
+        // SAFETY: as above.
+        DType::F16 => unsafe { load_as(from, memory.cast::<f16>(), s, lanes, |v| v.to_f32().to_bits()) },
+        DType::F64 => panic!("onestep bug: f64 reached the CPU backend"),
+    }
+}
+
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+unsafe fn load_as<T: Copy>(from: &Access, memory: *const T, s: &Scratch, lanes: &mut [u32], widen: impl Fn(T) -> u32) {
+    let base = base(&from.index, &s.at);
+    // SAFETY: the plan keeps indices inside the buffer wherever the guards hold.
+    let at = |index: i64| widen(unsafe { *memory.offset(index as isize) });
+    if !from.guards.is_empty() || !from.index.lets.is_empty() {
+        // A guard that is the same on all lanes decides for the whole block.
+        let uniform = |g: &GuardTape| g.expr.lets.is_empty() && matches!(g.expr.lanes, Pattern::Uniform);
+        let (whole, each): (bool, bool) = (
+            from.guards.iter().filter(|g| uniform(g)).all(|g| {
+                let value = self::base(&g.expr, &s.at);
+                g.low <= value && value < g.high
+            }),
+            from.guards.iter().any(|g| !uniform(g)),
+        );
+        if !whole {
+            return lanes.fill(from.fill);
+        }
+        if each || !from.index.lets.is_empty() {
+            for (lane, to) in lanes.iter_mut().enumerate() {
+                let valid = !each || within(&from.guards, s, lane);
+                *to = if valid { at(on_lane(&from.index, base, &s.lets, lane)) } else { from.fill };
+            }
+            return;
+        }
+    }
+    match &from.index.lanes {
+        Pattern::Uniform => lanes.fill(at(base)),
+        Pattern::Contiguous => lanes.iter_mut().enumerate().for_each(|(lane, to)| *to = at(base + lane as i64)),
+        Pattern::Table(table) => lanes.iter_mut().zip(table).for_each(|(to, &t)| *to = at(base + t as i64)),
+    }
+}
+
+/// # Safety
+/// As [`run`]; `memory` is the buffer stored to.
+#[inline(always)]
+unsafe fn store(dtype: DType, memory: *mut u8, index: &Map, s: &Scratch, lanes: &[u32]) {
+    match dtype {
+        // SAFETY: the plan keeps indices inside the buffer, whose elements have this type.
+        DType::F32 | DType::I32 | DType::U32 => unsafe { store_as(memory.cast::<u32>(), index, s, lanes, |v| v) },
+        // SAFETY: as above.
+        DType::U8 | DType::Bool => unsafe { store_as(memory, index, s, lanes, |v| v as u8) },
+        // SAFETY: as above.
+        DType::BF16 => unsafe {
+            store_as(memory.cast::<bf16>(), index, s, lanes, |v| bf16::from_f32(f32::from_bits(v)));
+        },
+        // SAFETY: as above.
+        DType::F16 => unsafe { store_as(memory.cast::<f16>(), index, s, lanes, |v| f16::from_f32(f32::from_bits(v))) },
+        DType::F64 => panic!("onestep bug: f64 reached the CPU backend"),
+    }
+}
+
+/// # Safety
+/// As [`store`].
+#[inline(always)]
+unsafe fn store_as<T>(memory: *mut T, index: &Map, s: &Scratch, lanes: &[u32], narrow: impl Fn(u32) -> T) {
+    let base = base(index, &s.at);
+    // SAFETY: the plan keeps indices inside the buffer.
+    let put = |at: i64, lane: u32| unsafe { memory.offset(at as isize).write(narrow(lane)) };
+    match (&index.lanes, index.lets.is_empty()) {
+        (Pattern::Contiguous, true) => lanes.iter().enumerate().for_each(|(i, &v)| put(base + i as i64, v)),
+        (Pattern::Table(table), true) => lanes.iter().zip(table).for_each(|(&v, &t)| put(base + t as i64, v)),
+        _ => lanes.iter().enumerate().for_each(|(i, &v)| put(on_lane(index, base, &s.lets, i), v)),
+    }
+}

@@ -1,0 +1,67 @@
+//! Every op, dtype and shape of the conformance suite on every backend, against the reference; with all
+//! passes and with each of them switched off.
+
+use onestep::backend::Device;
+use onestep::ir::{Graph, Literal};
+use onestep::passes::{Passes, compile};
+use onestep::testing::op_cases;
+
+/// Compiles and runs a graph once: outputs and states after the step.
+fn run(
+    device: &Device,
+    passes: Passes,
+    graph: &Graph,
+    inputs: &[Literal],
+    states: &[Literal],
+) -> (Vec<Literal>, Vec<Literal>) {
+    let compiled = compile(graph, &device.target(), passes).unwrap();
+    let memory: Vec<_> = states
+        .iter()
+        .map(|s| {
+            let memory = device.allocate(s.dtype(), s.elements()).unwrap();
+            memory.upload(s.bytes()).unwrap();
+            memory
+        })
+        .collect();
+    let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
+    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x.bytes()).unwrap());
+    program.run().unwrap();
+    let outputs = (0..graph.outputs().len()).map(|i| program.read_output(i).unwrap()).collect();
+    let after = states.iter().zip(&memory);
+    let after = after.map(|(s, m)| Literal::from_bytes(s.dtype(), s.shape(), m.download().unwrap()).unwrap()).collect();
+    (outputs, after)
+}
+
+fn conforms(device: &Device, passes: Passes) {
+    let cases = op_cases();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let (outputs, states) = run(device, passes, &case.graph, &case.inputs, &case.states);
+        if let Err(message) = case.check(&outputs, &states) {
+            wrong.push(message);
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} cases are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn cpu_with_all_passes() {
+    conforms(&Device::cpu_with_threads(1), Passes::all());
+}
+
+#[test]
+fn cpu_on_two_threads() {
+    conforms(&Device::cpu_with_threads(2), Passes::all());
+}
+
+#[test]
+fn cpu_with_each_pass_off() {
+    for name in Passes::NAMES {
+        conforms(&Device::cpu_with_threads(1), format!("-{name}").parse().unwrap());
+    }
+}
+
+#[test]
+fn reference_as_a_device() {
+    conforms(&Device::reference(), Passes::all());
+}
