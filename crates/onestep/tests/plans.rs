@@ -1,0 +1,199 @@
+//! Passes as text in, text out: what small graphs compile to. `UPDATE_EXPECT=1 cargo test` blesses.
+
+use expect_test::{Expect, expect};
+use onestep::ir::Graph;
+use onestep::passes::{Passes, compile};
+use onestep::plan::Target;
+
+fn check(graph: &str, expected: Expect) {
+    let graph = Graph::parse(graph).unwrap();
+    let target = Target { name: "test".into(), alignment: 64, row_limit: 4096 };
+    let compiled = compile(&graph, &target, Passes::all()).unwrap();
+    expected.assert_eq(&compiled.plan.to_string());
+}
+
+#[test]
+fn softmax_is_one_row_kernel() {
+    check(
+        r#"graph {
+  %0: f32[4,10] = input "x"
+  %1: f32[4] = reduce_max(%0) {axes=[1]}
+  %2: f32[4,1] = reshape(%1)
+  %3: f32[4,10] = broadcast(%2)
+  %4: f32[4,10] = sub(%0, %3)
+  %5: f32[4,10] = exp(%4)
+  %6: f32[4] = sum(%5) {axes=[1]}
+  %7: f32[4,1] = reshape(%6)
+  %8: f32[4,10] = broadcast(%7)
+  %9: f32[4,10] = div(%5, %8)
+  return %9 as "y"
+}"#,
+        expect![[r#"
+            plan, arena 0 bytes
+              b0: f32[40] input 0 "x"
+              b3: f32[40] output 0 "y"
+            k0 loop [4]
+              over [10]:
+                e0: f32 = b0[10*g0 + r0]
+                c0 = reduce_max e0
+              over [10]:
+                e0: f32 = b0[10*g0 + r0]
+                e1: f32 = c0
+                e2: f32 = sub e0, e1
+                e3: f32 = exp e2
+                c1 = sum e3
+              over [10]:
+                e0: f32 = b0[10*g0 + r0]
+                e1: f32 = c0
+                e2: f32 = sub e0, e1
+                e3: f32 = exp e2
+                e4: f32 = c1
+                e5: f32 = div e3, e4
+                b3[10*g0 + r0] = e5
+        "#]],
+    );
+}
+
+#[test]
+fn views_fold_into_index_maps() {
+    check(
+        r#"graph {
+  %0: f32[6,4] = input "x"
+  %1: f32[4,6] = permute(%0) {perm=[1,0]}
+  %2: f32[2,2,6] = reshape(%1)
+  %3: f32[2,2,6] = flip(%2) {axes=[2]}
+  %4: f32[2,2,3] = slice(%3) {start=[0,0,1],stop=[2,2,6],step=[1,1,2]}
+  %5: f32[2,2,5] = pad(%4) {low=[0,0,1],high=[0,0,1],value=0}
+  %6: f32[20] = reshape(%5)
+  return %6 as "y"
+}"#,
+        expect![[r#"
+            plan, arena 0 bytes
+              b0: f32[24] input 0 "x"
+              b1: f32[20] output 0 "y"
+            k0 loop [4, 5]
+              each:
+                l0 = (-2*g1) / 6
+                l1 = (-2*g1) % 6
+                e0: f32 = b0[g0 + l0 + 4*l1 + 1] if g1 - 1 in 0..3 else 0
+                b1[5*g0 + g1] = e0
+        "#]],
+    );
+}
+
+#[test]
+fn an_optimizer_is_one_kernel_that_writes_its_states_in_place() {
+    check(
+        r#"graph {
+  state s0 "params": f32[64]
+  state s1 "momentum": f32[64]
+  %0: f32[64] = state s0
+  %1: f32[64] = state s1
+  %2: f32[8] = input "a"
+  %3: f32[56] = input "b"
+  %4: f32[64] = concat(%2, %3) {axis=0}
+  %5: f32[] = constant {value=0.9}
+  %6: f32[1] = reshape(%5)
+  %7: f32[64] = broadcast(%6)
+  %8: f32[64] = mul(%1, %7)
+  %9: f32[64] = add(%8, %4)
+  %10: f32[64] = sub(%0, %9)
+  update s0 = %10
+  update s1 = %9
+}"#,
+        expect![[r#"
+            plan, arena 256 bytes
+              b0: f32[64] state 0 "params"
+              b1: f32[64] state 1 "momentum"
+              b2: f32[8] input 0 "a"
+              b3: f32[56] input 1 "b"
+              b4: f32[64] at 0 "concat"
+            k0 loop [8]
+              each:
+                e0: f32 = b2[g0]
+                b4[g0] = e0
+            k1 loop [56]
+              each:
+                e0: f32 = b3[g0]
+                b4[g0 + 8] = e0
+            k2 loop [64]
+              each:
+                e0: f32 = b0[g0]
+                e1: f32 = b1[g0]
+                e2: f32 = 0.8999999761581421
+                e3: f32 = mul e1, e2
+                e4: f32 = b4[g0]
+                e5: f32 = add e3, e4
+                e6: f32 = sub e0, e5
+                b0[g0] = e6
+                b1[g0] = e5
+        "#]],
+    );
+}
+
+#[test]
+fn states_that_swap_pass_through_the_arena() {
+    check(
+        r#"graph {
+  state s0 "a": f32[8]
+  state s1 "b": f32[8]
+  %0: f32[8] = state s0
+  %1: f32[8] = state s1
+  %2: f32[8] = flip(%0) {axes=[0]}
+  update s0 = %1
+  update s1 = %2
+}"#,
+        expect![[r#"
+            plan, arena 64 bytes
+              b0: f32[8] state 0 "a"
+              b1: f32[8] state 1 "b"
+              b3: f32[8] at 0 "new state"
+            k0 loop [8]
+              each:
+                e0: f32 = b0[-g0 + 7]
+                b3[g0] = e0
+            k1 loop [8]
+              each:
+                e0: f32 = b1[g0]
+                b0[g0] = e0
+            k2 loop [8]
+              each:
+                e0: f32 = b3[g0]
+                b1[g0] = e0
+        "#]],
+    );
+}
+
+#[test]
+fn a_product_writes_straight_to_its_place_in_a_concatenation() {
+    check(
+        r#"graph {
+  %0: f32[3,5] = input "a"
+  %1: f32[3,2] = input "b"
+  %2: f32[5,2] = dot(%0, %1) {ta}
+  %3: f32[10] = reshape(%2)
+  %4: f32[6] = reshape(%1)
+  %5: f32[16] = concat(%3, %4) {axis=0}
+  %6: f32[16] = exp(%5)
+  return %6 as "y"
+}"#,
+        expect![[r#"
+            plan, arena 64 bytes
+              b0: f32[15] input 0 "a"
+              b1: f32[6] input 1 "b"
+              b3: f32[16] at 0 "concat"
+              b4: f32[16] output 0 "y"
+            k0 dot
+                b3[10, 2, 1] = b0[0, 1, 5], b1[0, 2, 1] b=1 m=5 n=2 k=3
+            k1 loop [6]
+              each:
+                e0: f32 = b1[g0]
+                b3[g0 + 10] = e0
+            k2 loop [16]
+              each:
+                e0: f32 = b3[g0]
+                e1: f32 = exp e0
+                b4[g0] = e1
+        "#]],
+    );
+}
