@@ -1,3 +1,184 @@
-//! Backends: what evaluates a graph or runs a compiled plan.
+//! Devices: describe the target, hold state, compile a plan, run it. No backend knows what a layer or an
+//! optimizer is.
 
+mod host;
 pub mod reference;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::ir::{DType, Graph, Literal};
+use crate::plan::{Plan, Target};
+
+/// What a device must be able to do.
+pub trait Backend: Send + Sync {
+    /// The name people use: "cpu", "cuda:1", ….
+    fn name(&self) -> String;
+
+    /// One line about it: model, cores, memory.
+    fn description(&self) -> String;
+
+    /// What passes may know of it.
+    fn target(&self) -> Target;
+
+    /// Memory for a state, zeroed.
+    fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory>;
+
+    /// Compiles a program and binds it to its states' memory, in the order of the graph's states. The plan
+    /// must come from the same graph and this device's [`Backend::target`].
+    fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>>;
+}
+
+/// A compiled program bound to its states.
+pub trait Executable: Send {
+    /// Sets an input for the runs that follow; the bytes must be what its type asks for.
+    fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()>;
+
+    /// Submits the program once.
+    fn run(&mut self) -> Result<()>;
+
+    /// Reads an output of the last run, waiting for the device if need be.
+    fn read_output(&mut self, index: usize) -> Result<Literal>;
+
+    /// Waits until everything submitted is done.
+    fn wait(&mut self) -> Result<()>;
+
+    /// Device memory the program holds besides its states, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+/// What backends implement to hold a state.
+pub trait StateMemory: Send + Sync {
+    /// Overwrites the whole.
+    fn upload(&self, bytes: &[u8]) -> Result<()>;
+    /// Reads the whole.
+    fn download(&self) -> Result<Vec<u8>>;
+    /// Its size.
+    fn bytes(&self) -> usize;
+    /// For the backend to find its own type again.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A state's memory on a device; cloning shares it, the last drop frees it.
+#[derive(Clone)]
+pub struct Memory(Arc<dyn StateMemory>);
+
+impl Memory {
+    /// Wraps a backend's memory.
+    pub fn new(memory: impl StateMemory + 'static) -> Self {
+        Memory(Arc::new(memory))
+    }
+
+    /// Overwrites the whole; the number of bytes must match.
+    pub fn upload(&self, bytes: &[u8]) -> Result<()> {
+        self.0.upload(bytes)
+    }
+
+    /// Reads the whole, after everything submitted that writes it.
+    pub fn download(&self) -> Result<Vec<u8>> {
+        self.0.download()
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn downcast<T: 'static>(&self) -> Result<&T> {
+        self.0.as_any().downcast_ref().ok_or_else(|| {
+            Error::device("a state lives on another device than the program; allocate it on the program's device")
+        })
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({} bytes)", self.bytes())
+    }
+}
+
+/// A device handle; cloning it is cheap.
+#[derive(Clone)]
+pub struct Device(Arc<dyn Backend>);
+
+impl Device {
+    /// Wraps a backend.
+    pub fn new(backend: impl Backend + 'static) -> Self {
+        Device(Arc::new(backend))
+    }
+
+    /// The CPU with one thread for each core.
+    pub fn cpu() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Device::cpu_with_threads(threads)
+    }
+
+    /// The CPU with a number of threads (at least one). Results do not depend on it.
+    pub fn cpu_with_threads(threads: usize) -> Self {
+        let _ = threads;
+        Device::reference()
+    }
+
+    /// The reference interpreter in f64: the judge of every other backend, and slow.
+    pub fn reference() -> Self {
+        Device::new(reference::Reference)
+    }
+
+    /// The fastest device there is.
+    pub fn best() -> Result<Self> {
+        Ok(Device::cpu())
+    }
+
+    /// Every device that can be used here, best first.
+    pub fn list() -> Vec<Device> {
+        vec![Device::cpu(), Device::reference()]
+    }
+
+    /// The device of a name: `best`, `cpu` or `reference`; `threads` is for the CPU.
+    pub fn named(name: &str, threads: Option<usize>) -> Result<Self> {
+        match name {
+            "best" | "cpu" => Ok(threads.map_or_else(Device::cpu, Device::cpu_with_threads)),
+            "reference" => Ok(Device::reference()),
+            _ => {
+                let names: Vec<String> = Device::list().iter().map(Device::name).collect();
+                Err(Error::device(format!(
+                    "there is no device `{name}` here; `onestep devices` lists what can be used: {}",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// The name people use.
+    pub fn name(&self) -> String {
+        self.0.name()
+    }
+
+    /// One line about it.
+    pub fn description(&self) -> String {
+        self.0.description()
+    }
+
+    /// What passes may know of it.
+    pub fn target(&self) -> Target {
+        self.0.target()
+    }
+
+    /// Memory for a state, zeroed.
+    pub fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
+        self.0.allocate(dtype, elements)
+    }
+
+    /// Compiles a program, see [`Backend::compile`].
+    pub fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
+        self.0.compile(graph, plan, states)
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({})", self.name())
+    }
+}

@@ -323,7 +323,7 @@ pub fn conv_output(x: &Shape, w: &Shape, spec: &ConvSpec) -> Result<Shape> {
         )));
     }
     let (channels, groups) = (x[spatial + 1], spec.groups);
-    if groups == 0 || w[spatial + 1].checked_mul(groups) != Some(channels) || w[0] % groups != 0 {
+    if groups == 0 || w[spatial + 1].checked_mul(groups) != Some(channels) || !w[0].is_multiple_of(groups) {
         return Err(Error::shape(format!(
             "weights {w} with {groups} groups do not fit {channels} channels of {x}; they want [out, kernel.., \
              {channels} / groups] with out a multiple of groups"

@@ -6,6 +6,7 @@
 
 mod contraction;
 mod elementwise;
+mod executable;
 mod index;
 mod movement;
 mod random;
@@ -13,6 +14,8 @@ mod reduce;
 mod window;
 
 use crate::error::{Error, Result};
+pub use executable::Reference;
+
 use crate::ir::{DType, Declaration, Graph, Literal, Node, Op, Shape};
 
 /// The most elements the reference holds in one tensor (16 GiB of f64).

@@ -1,0 +1,135 @@
+//! State memory in the host's RAM, for backends that run there.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::StateMemory;
+use crate::error::{Error, Result};
+
+/// A cache line: what buffers are made of, so that they are aligned for every vector width.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Line([u8; 64]);
+
+/// Zeroed, aligned bytes at a fixed address.
+pub(super) struct Bytes {
+    lines: UnsafeCell<Box<[Line]>>,
+    len: usize,
+}
+
+// SAFETY: the cell is reached through `pointer` alone, whose callers hold a `Lease` or own the buffer
+// exclusively, so no two threads touch it at once without dividing it up among themselves.
+unsafe impl Send for Bytes {}
+// SAFETY: as above.
+unsafe impl Sync for Bytes {}
+
+impl Bytes {
+    /// Allocates; an impossible size is an error.
+    pub(super) fn zeroed(len: usize) -> Result<Self> {
+        let lines = len.div_ceil(64);
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(lines).map_err(|e| {
+            Error::memory(format!("the host cannot give {len} bytes; use a smaller batch or model")).with_source(e)
+        })?;
+        memory.resize(lines, Line([0; 64]));
+        Ok(Bytes { lines: UnsafeCell::new(memory.into_boxed_slice()), len })
+    }
+
+    /// The first byte. Who writes through it must be the only one to touch those bytes meanwhile.
+    pub(super) fn pointer(&self) -> *mut u8 {
+        // SAFETY: only the address of the boxed slice is taken; no reference to its contents is kept.
+        unsafe { (*self.lines.get()).as_mut_ptr().cast() }
+    }
+
+    /// The size in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// A state of the CPU or the reference backend.
+pub(super) struct HostMemory {
+    pub(super) bytes: Bytes,
+    busy: AtomicBool,
+}
+
+/// Exclusive use of a [`HostMemory`] until it is dropped.
+pub(super) struct Lease<'a>(&'a HostMemory);
+
+impl HostMemory {
+    pub(super) fn zeroed(len: usize) -> Result<Self> {
+        Ok(HostMemory { bytes: Bytes::zeroed(len)?, busy: AtomicBool::new(false) })
+    }
+
+    /// Takes the memory for exclusive use; an error if another step is using it.
+    pub(super) fn lease(&self) -> Result<Lease<'_>> {
+        self.acquire()?;
+        Ok(Lease(self))
+    }
+
+    /// As [`HostMemory::lease`], given back by [`HostMemory::release`]: for steps, which must not allocate a
+    /// list of leases.
+    pub(super) fn acquire(&self) -> Result<()> {
+        if self.busy.swap(true, Ordering::Acquire) {
+            return Err(Error::device("a state is in use by another step; run steps that share states one after another"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn release(&self) {
+        self.busy.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+impl StateMemory for HostMemory {
+    fn upload(&self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() != self.bytes.len() {
+            return Err(Error::shape(format!("a state of {} bytes was given {}", self.bytes.len(), bytes.len())));
+        }
+        let _lease = self.lease()?;
+        // SAFETY: the lease makes this the only access, and both ranges are `bytes.len()` long and distinct.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.bytes.pointer(), bytes.len()) };
+        Ok(())
+    }
+
+    fn download(&self) -> Result<Vec<u8>> {
+        let _lease = self.lease()?;
+        // SAFETY: the lease makes this the only access, and the range is the whole allocation's length.
+        Ok(unsafe { std::slice::from_raw_parts(self.bytes.pointer(), self.bytes.len()) }.to_vec())
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uploads_what_it_downloads_and_refuses_other_sizes_and_double_use() {
+        let memory = HostMemory::zeroed(70).unwrap();
+        assert_eq!(memory.download().unwrap(), vec![0; 70]);
+        let bytes: Vec<u8> = (0..70).collect();
+        memory.upload(&bytes).unwrap();
+        assert_eq!(memory.download().unwrap(), bytes);
+        assert!(memory.upload(&bytes[1..]).is_err());
+        let lease = memory.lease().unwrap();
+        assert!(memory.download().is_err());
+        drop(lease);
+        assert!(memory.download().is_ok());
+        assert!(Bytes::zeroed(usize::MAX / 2).is_err());
+    }
+}
