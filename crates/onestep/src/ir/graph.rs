@@ -77,16 +77,38 @@ impl Graph {
 
     /// Declares an input and gives its node. A name used before is an error.
     pub fn input(&mut self, name: &str, ty: Type) -> Result<NodeId> {
-        declare(&mut self.inputs, "input", name, ty.clone())?;
-        let id = InputId(self.inputs.len() as u32 - 1);
-        Ok(self.insert(Op::Input(id), Vec::new(), ty))
+        let id = self.declare_input(name, ty)?;
+        Ok(self.read_input(id))
     }
 
     /// Declares a state and gives the node of its value at the start of the step.
     pub fn state(&mut self, name: &str, ty: Type) -> Result<NodeId> {
-        declare(&mut self.states, "state", name, ty.clone())?;
-        let id = StateId(self.states.len() as u32 - 1);
-        Ok(self.insert(Op::State(id), Vec::new(), ty))
+        let id = self.declare_state(name, ty)?;
+        Ok(self.read_state(id))
+    }
+
+    /// Declares an input that nothing reads yet.
+    pub(super) fn declare_input(&mut self, name: &str, ty: Type) -> Result<InputId> {
+        declare(&mut self.inputs, "input", name, ty)?;
+        Ok(InputId(self.inputs.len() as u32 - 1))
+    }
+
+    /// Declares a state that nothing reads yet.
+    pub(super) fn declare_state(&mut self, name: &str, ty: Type) -> Result<StateId> {
+        declare(&mut self.states, "state", name, ty)?;
+        Ok(StateId(self.states.len() as u32 - 1))
+    }
+
+    /// The node of a declared input.
+    pub(super) fn read_input(&mut self, id: InputId) -> NodeId {
+        let ty = self.inputs[id.0 as usize].ty.clone();
+        self.insert(Op::Input(id), Vec::new(), ty)
+    }
+
+    /// The node of a declared state's value at the start of the step.
+    pub(super) fn read_state(&mut self, id: StateId) -> NodeId {
+        let ty = self.states[id.0 as usize].ty.clone();
+        self.insert(Op::State(id), Vec::new(), ty)
     }
 
     /// Adds an op (or finds the same one), checking its inputs' types. Inputs and states are declared

@@ -143,6 +143,6 @@ mod tests {
         assert_eq!(of(0, false, false, floats([2, 2], &[1.0, 2.0, 3.0, 4.0])), [1.0, 2.0, 4.0, 6.0]);
         assert_eq!(of(1, false, false, floats([2, 2], &[1.0, 2.0, 3.0, 4.0])), [1.0, 3.0, 3.0, 7.0]);
         assert_eq!(of(0, false, false, value(DType::U8, [2], &[200.0, 100.0])), [200.0, 44.0]);
-        assert_eq!(of(1, false, false, floats([2, 0], &[])), []);
+        assert_eq!(of(1, false, false, floats([2, 0], &[])), [0.0; 0]);
     }
 }
