@@ -9,6 +9,7 @@ pub mod error;
 pub mod format;
 pub mod grad;
 pub mod ir;
+pub mod nn;
 pub mod optim;
 pub mod passes;
 pub mod plan;

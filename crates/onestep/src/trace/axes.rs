@@ -1,6 +1,6 @@
 //! Which axes an operation works on: a number, a list or a range, where negative numbers count from the end.
 
-use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
+use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
 
 use crate::error::{Error, Result};
 use crate::ir::Shape;
@@ -110,14 +110,6 @@ macro_rules! axes_from {
         impl From<RangeTo<$int>> for Axes {
             fn from(axes: RangeTo<$int>) -> Self {
                 Axes(Choice::Span { start: None, stop: Some(axes.end as i64) })
-            }
-        }
-
-        impl From<RangeInclusive<$int>> for Axes {
-            fn from(axes: RangeInclusive<$int>) -> Self {
-                // The axis after -1 is the end, which no number names.
-                let stop = (*axes.end() as i64).checked_add(1).filter(|&stop| stop != 0 || (*axes.end() as i64) >= 0);
-                Axes(Choice::Span { start: Some(*axes.start() as i64), stop })
             }
         }
     )*};
