@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod data;
+pub mod engine;
 pub mod error;
 pub mod format;
 pub mod grad;

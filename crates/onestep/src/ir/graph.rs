@@ -157,6 +157,11 @@ impl Graph {
         Ok(())
     }
 
+    /// Removes every update and gives them back: for who wants to wrap them and set them anew.
+    pub fn take_updates(&mut self) -> Vec<(StateId, NodeId)> {
+        std::mem::take(&mut self.updates)
+    }
+
     /// A node.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]

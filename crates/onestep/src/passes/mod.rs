@@ -14,8 +14,9 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::ir::{Graph, verify};
-use crate::plan::{KernelKind, Plan, Target};
+use crate::plan::{KernelKind, Target};
 
+pub use crate::plan::Plan;
 pub use simplify::simplify;
 
 /// Which passes run. The text form lists what is switched off: `-fuse,-memory`.

@@ -79,6 +79,8 @@ pub struct LayerInfo {
     pub kind: String,
     /// Shape of its result.
     pub output: Shape,
+    /// Its result in the trace's graph.
+    pub node: NodeId,
     /// Parameter elements created in it, those of layers inside it left out.
     pub parameters: usize,
 }
@@ -313,6 +315,7 @@ impl Trace {
                 path: path.to_string(),
                 kind: kind.to_string(),
                 output: Shape::scalar(),
+                node: NodeId(0),
                 parameters: 0,
             });
             (index, r.graph.set_scope(path))
@@ -327,7 +330,12 @@ impl Trace {
         drop(r);
         self.check()?;
         let output = result?;
-        self.0.borrow_mut().layers[index].output = output.shape();
+        if let Some(node) = self.own(&output) {
+            let mut r = self.0.borrow_mut();
+            let shape = r.graph.shape(node).clone();
+            let layer = &mut r.layers[index];
+            (layer.output, layer.node) = (shape, node);
+        }
         Ok(output)
     }
 }

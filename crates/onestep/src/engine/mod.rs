@@ -1,0 +1,239 @@
+//! The engine: model, loss and optimizer become one compiled program a batch size, over states that stay on
+//! the device. A training step is one submission and reads nothing back. Knows no data set, file or epoch.
+
+mod definition;
+mod diagnose;
+mod metrics;
+mod pack;
+mod programs;
+mod state;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::backend::Device;
+use crate::error::{Error, Result};
+use crate::passes::{Passes, Plan};
+use crate::trace::{LayerInfo, Literal, Mode};
+use diagnose::Suspects;
+use metrics::HEALTH;
+use pack::Layout;
+use programs::{Kind, Program, build};
+use state::{Part, STEP, States};
+
+pub use definition::{Definition, InputScaling, Spec};
+pub use metrics::{Metrics, Phase};
+
+/// A model in training: its states on a device and the programs that change them.
+///
+/// Programs are compiled when a batch size is first seen and kept; all share the same states. If the loss of
+/// a training step is not finite, that step and all later ones leave every state as it was; see
+/// [`Engine::health`] and [`Engine::diagnose`].
+pub struct Engine {
+    device: Device,
+    definition: Definition,
+    passes: Passes,
+    states: States,
+    programs: HashMap<(Kind, usize), Program>,
+    layers: Vec<LayerInfo>,
+    classes: Option<usize>,
+    submissions: u64,
+}
+
+impl Engine {
+    /// Traces the definition once, and allocates and initialises its states. Nothing is compiled yet.
+    ///
+    /// # Errors
+    /// What the model, the loss, the optimizer or the schedule refuse, a model without parameters, a name
+    /// used twice, memory that the device does not have.
+    pub fn new(device: &Device, definition: Definition, passes: Passes) -> Result<Self> {
+        definition.check()?;
+        let forward = definition.forward(Mode::Train, 1, true)?;
+        let layout = Layout::new(&forward.traced.parameters);
+        if layout.ty().shape.elements() == 0 {
+            return Err(Error::config("the model has no parameters, so there is nothing to train; add a layer"));
+        }
+        let classes = metrics::classes(definition.loss.kind(), forward.traced.graph.shape(forward.output));
+        let mut states = States::new(device, layout, definition.seed);
+        for kind in [Kind::Train, Kind::Eval] {
+            let built = build(&definition, &states.layout, kind, 1)?;
+            states.add(&built.graph, &built.declared)?;
+        }
+        Ok(Engine {
+            device: device.clone(),
+            definition,
+            passes,
+            states,
+            programs: HashMap::new(),
+            layers: forward.traced.layers,
+            classes,
+            submissions: 0,
+        })
+    }
+
+    /// One training step on a batch, input and target `[batch, ..]`: one submission, nothing is read back.
+    ///
+    /// # Errors
+    /// A shape or dtype that differs from the definition's, a device that fails.
+    pub fn train_step(&mut self, input: &Literal, target: &Literal) -> Result<()> {
+        let batch = self.batch(input, target)?;
+        self.submit(Kind::Train, batch, &[input, target]).map(|_| ())
+    }
+
+    /// Adds a batch to the sums and the confusion matrix of [`Phase::Eval`], in [`Mode::Eval`]. Errors as
+    /// [`Engine::train_step`].
+    pub fn eval_step(&mut self, input: &Literal, target: &Literal) -> Result<()> {
+        let batch = self.batch(input, target)?;
+        self.submit(Kind::Eval, batch, &[input, target]).map(|_| ())
+    }
+
+    /// The model's output (logits) for an input `[batch, ..]`, in [`Mode::Eval`]. Errors as
+    /// [`Engine::train_step`].
+    pub fn predict(&mut self, input: &Literal) -> Result<Literal> {
+        let batch = self.definition.input.batch_of("input", input)?;
+        self.submit(Kind::Predict, batch, &[input])?.executable.read_output(0)
+    }
+
+    /// The sums since the last reset.
+    pub fn metrics(&mut self, which: Phase) -> Result<Metrics> {
+        which.read(&self.states)
+    }
+
+    /// Sets the sums to zero, for [`Phase::Eval`] the confusion matrix too.
+    pub fn reset_metrics(&mut self, which: Phase) -> Result<()> {
+        which.reset(&self.states)
+    }
+
+    /// The confusion matrix of [`Phase::Eval`], `[true][predicted]`; `None` unless targets are classes, of
+    /// which there may be 1,024.
+    pub fn confusion(&mut self) -> Result<Option<Vec<Vec<u64>>>> {
+        metrics::confusion(&self.states)
+    }
+
+    /// The losses of the last 256 steps with the steps' numbers, the first step being 1.
+    pub fn recent_losses(&mut self) -> Result<Vec<(u64, f32)>> {
+        metrics::recent_losses(&self.states)
+    }
+
+    /// The number of the step (the first being 1) whose loss was not finite, if there was one. Since then no
+    /// step has changed anything. Loading a state starts anew.
+    pub fn health(&mut self) -> Result<Option<u64>> {
+        let step = self.states.read(HEALTH)?.get(0) as u64;
+        Ok((step != 0).then_some(step))
+    }
+
+    /// What first shows NaN or infinity on a batch with the current state, in words: "the output of linear
+    /// `fc2`", "parameter `conv1.weight`", "the input", "the loss", or that nothing does. Compiles a program
+    /// for it.
+    pub fn diagnose(&mut self, input: &Literal, target: &Literal) -> Result<String> {
+        let batch = self.batch(input, target)?;
+        let suspects = Suspects::new(&self.device, &self.definition, &self.states, self.passes, batch)?;
+        self.submissions += 1;
+        suspects.find(&self.states, input, target)
+    }
+
+    /// The number of training steps done.
+    pub fn step(&mut self) -> Result<u64> {
+        Ok(self.states.read(STEP)?.get(0) as u64)
+    }
+
+    /// Parameters and buffers by full name.
+    pub fn model_state(&self) -> Result<Vec<(String, Literal)>> {
+        self.states.save(Part::Model)
+    }
+
+    /// Takes over what [`Engine::model_state`] gave.
+    ///
+    /// # Errors
+    /// Lists what is missing, unexpected or of another type; nothing is changed then.
+    pub fn load_model_state(&mut self, tensors: &[(String, Literal)]) -> Result<()> {
+        self.states.load(Part::Model, tensors)?;
+        self.states.clear(HEALTH)
+    }
+
+    /// The optimizer's slots by parameter, the step, the seed, and the sums and losses of training: with
+    /// [`Engine::model_state`] all that a run needs to continue bit for bit.
+    pub fn optimizer_state(&self) -> Result<Vec<(String, Literal)>> {
+        self.states.save(Part::Optimizer)
+    }
+
+    /// Takes over what [`Engine::optimizer_state`] gave. Errors as [`Engine::load_model_state`].
+    pub fn load_optimizer_state(&mut self, tensors: &[(String, Literal)]) -> Result<()> {
+        self.states.load(Part::Optimizer, tensors)?;
+        self.states.clear(HEALTH)
+    }
+
+    /// The model's layers in the order they were entered; shapes are those of a batch of 1.
+    pub fn layers(&self) -> &[LayerInfo] {
+        &self.layers
+    }
+
+    /// The number of trainable numbers.
+    pub fn parameter_count(&self) -> usize {
+        self.states.layout.segments.iter().map(|s| s.shape.elements()).sum()
+    }
+
+    /// The number of classes (last axis of the output) if the loss is a classifier's.
+    pub fn classes(&self) -> Option<usize> {
+        self.classes
+    }
+
+    /// Bytes on the device: all states and the largest program compiled so far.
+    pub fn peak_bytes(&self) -> usize {
+        self.states.bytes() + self.programs.values().map(|p| p.executable.bytes()).max().unwrap_or(0)
+    }
+
+    /// The plan of a training step on a batch size, compiled if it was not yet.
+    pub fn plan(&mut self, batch: usize) -> Result<&Plan> {
+        if batch == 0 {
+            return Err(Error::config("there is no plan for a batch of 0 samples; ask for at least 1"));
+        }
+        Ok(&self.program(Kind::Train, batch)?.plan)
+    }
+
+    /// How often a program was submitted to the device.
+    pub fn submissions(&self) -> u64 {
+        self.submissions
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The number of samples of a batch, once it is known to fit.
+    fn batch(&self, input: &Literal, target: &Literal) -> Result<usize> {
+        let samples = self.definition.input.batch_of("input", input)?;
+        let targets = self.definition.target.batch_of("target", target)?;
+        if samples != targets {
+            return Err(Error::shape(format!(
+                "the input has {samples} samples but the target {targets}; pass a target for each sample"
+            )));
+        }
+        Ok(samples)
+    }
+
+    /// Runs a program once.
+    fn submit(&mut self, kind: Kind, batch: usize, inputs: &[&Literal]) -> Result<&mut Program> {
+        self.submissions += 1;
+        let program = self.program(kind, batch)?;
+        for (i, input) in inputs.iter().enumerate() {
+            program.executable.write_input(i, input.bytes())?;
+        }
+        program.executable.run()?;
+        Ok(program)
+    }
+
+    fn program(&mut self, kind: Kind, batch: usize) -> Result<&mut Program> {
+        Ok(match self.programs.entry((kind, batch)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let built = build(&self.definition, &self.states.layout, kind, batch)?;
+                entry.insert(Program::compile(&self.device, &built.graph, &self.states, self.passes)?)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

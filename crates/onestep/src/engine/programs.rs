@@ -1,0 +1,143 @@
+//! The programs of an engine: one graph each for training, evaluation and prediction on a batch size.
+
+use super::definition::{Definition, Forward, Judged, node};
+use super::metrics::{HEALTH, Phase, record_confusion, record_health, record_loss};
+use super::pack::{Layout, pack};
+use super::state::{PARAMS, States};
+use crate::backend::{Device, Executable};
+use crate::error::{Error, Result};
+use crate::grad;
+use crate::passes::{self, Passes, Plan};
+use crate::trace::{Buffer, DType, Graph, Mode, NodeId, Op, Trace, Traced};
+
+/// What a program does with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// One training step.
+    Train,
+    /// Adds to the sums of evaluation.
+    Eval,
+    /// Gives the model's output.
+    Predict,
+}
+
+/// A program's graph, with what its states are and start from.
+pub(super) struct Built {
+    pub(super) graph: Graph,
+    pub(super) declared: Vec<Buffer>,
+}
+
+/// Builds the graph of a program.
+pub(super) fn build(definition: &Definition, layout: &Layout, kind: Kind, batch: usize) -> Result<Built> {
+    match kind {
+        Kind::Train => train(definition, layout, batch),
+        Kind::Eval => eval(definition, layout, batch),
+        Kind::Predict => predict(definition, layout, batch),
+    }
+}
+
+/// Forward, backward, optimizer, metrics; then every new state is taken over only if the loss is finite.
+fn train(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built> {
+    let forward = definition.forward(Mode::Train, batch, true)?;
+    let Judged { target, loss } = judged(&forward)?;
+    let mut packed = pack(&forward.traced, layout)?;
+    let [output, target, loss] = [forward.output, target, loss].map(|n| packed.at(n));
+    let gradients = grad::gradients(&mut packed.graph, loss, &packed.parameters)?;
+
+    let trace = Trace::from_graph(packed.graph);
+    let s = trace.scope(Mode::Train);
+    let [output, target, loss] = [output, target, loss].map(|n| trace.tensor(n));
+    let (step, ty) = (s.step(), layout.ty());
+    let params = trace.state(PARAMS, &ty.shape, ty.dtype);
+    let Definition { optimizer, schedule, clip, .. } = definition;
+    let new = s.layer("optimizer", optimizer.name(), |s| {
+        let mut grads = layout.flatten(&trace, &gradients);
+        if let Some(clip) = clip {
+            grads = clip.apply(&grads)?;
+        }
+        let learning_rate = schedule.learning_rate(optimizer.learning_rate(), &step);
+        optimizer.step(s, &params, &grads, &learning_rate)
+    })?;
+    s.update(&params, &new);
+    s.update(&step, &(&step + 1.0));
+
+    let loss = loss.cast(DType::F32);
+    Phase::Train.record(&s, &loss, definition.loss.correct(&output, &target), batch);
+    record_loss(&s, &loss);
+    let ok = record_health(&s, &loss);
+    let mut built = finish(trace, forward.traced)?;
+    guard(&mut built.graph, node(&ok)?)?;
+    Ok(built)
+}
+
+fn eval(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built> {
+    let forward = definition.forward(Mode::Eval, batch, true)?;
+    let Judged { target, loss } = judged(&forward)?;
+    let packed = pack(&forward.traced, layout)?;
+    let nodes = [forward.output, target, loss].map(|n| packed.at(n));
+    let trace = Trace::from_graph(packed.graph);
+    let s = trace.scope(Mode::Eval);
+    let [output, target, loss] = nodes.map(|n| trace.tensor(n));
+    let correct = definition.loss.correct(&output, &target);
+    Phase::Eval.record(&s, &loss.cast(DType::F32), correct, batch);
+    record_confusion(&s, definition.loss.kind(), &output, &target);
+    finish(trace, forward.traced)
+}
+
+fn predict(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built> {
+    let forward = definition.forward(Mode::Eval, batch, false)?;
+    let packed = pack(&forward.traced, layout)?;
+    let output = packed.at(forward.output);
+    let trace = Trace::from_graph(packed.graph);
+    trace.set_output("output", &trace.tensor(output));
+    finish(trace, forward.traced)
+}
+
+pub(super) fn judged(forward: &Forward) -> Result<Judged> {
+    forward.judged.ok_or_else(|| Error::graph("this forward pass was traced without its loss"))
+}
+
+/// The finished graph; `model` declared some of its states.
+fn finish(trace: Trace, model: Traced) -> Result<Built> {
+    let Traced { graph, mut buffers, .. } = trace.finish()?;
+    buffers.extend(model.buffers);
+    Ok(Built { graph, declared: buffers })
+}
+
+/// Leaves every state as it was unless `ok`, bool[], is true; only the health itself is always taken over.
+fn guard(graph: &mut Graph, ok: NodeId) -> Result<()> {
+    let mut states = vec![None; graph.states().len()];
+    for (id, node) in graph.nodes() {
+        if let Op::State(state) = node.op {
+            states[state.0 as usize] = Some(id);
+        }
+    }
+    for (state, new) in graph.take_updates() {
+        let new = match states[state.0 as usize] {
+            Some(old) if graph.states()[state.0 as usize].name != HEALTH => {
+                let shape = graph.shape(old).clone();
+                let ok = graph.expand(ok, &(0..shape.rank()).collect::<Vec<_>>(), &shape);
+                graph.select(ok, new, old)
+            }
+            _ => new,
+        };
+        graph.update(state, new)?;
+    }
+    Ok(())
+}
+
+/// A compiled program, bound to the engine's states.
+pub(super) struct Program {
+    pub(super) executable: Box<dyn Executable>,
+    pub(super) plan: Plan,
+}
+
+impl Program {
+    /// Compiles a graph.
+    pub(super) fn compile(device: &Device, graph: &Graph, states: &States, passes: Passes) -> Result<Self> {
+        let compiled = passes::compile(graph, &device.target(), passes)?;
+        let memory = states.bind(&compiled.graph)?;
+        let executable = device.compile(&compiled.graph, &compiled.plan, &memory)?;
+        Ok(Program { executable, plan: compiled.plan })
+    }
+}

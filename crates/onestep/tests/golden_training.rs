@@ -1,0 +1,145 @@
+//! Ten optimizer steps of whole networks against PyTorch's losses (golden/training.json), from the same
+//! initial weights on the same batches.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use onestep::backend::Device;
+use onestep::engine::{Definition, Engine, Spec};
+use onestep::ir::{DType, Literal};
+use onestep::nn::{Conv2d, Linear, Padding, loss};
+use onestep::optim::{Adam, Optimizer, Schedule, Sgd};
+use onestep::passes::Passes;
+use onestep::testing::{fill, hash_uniform};
+use onestep::trace::{Module, Scope, Tensor};
+use onestep::{Result, trace};
+use serde_json::Value as Json;
+
+fn golden(name: &str) -> Json {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/training.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let cases: Vec<Json> = serde_json::from_str(&text).unwrap();
+    cases.into_iter().find(|c| c["name"] == name).unwrap()
+}
+
+fn numbers(json: &Json) -> Vec<f64> {
+    json.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+fn mlp(s: &Scope, x: Tensor) -> Result<Tensor> {
+    let x = Linear::new(128).apply(s, "fc1", x)?.relu();
+    let x = Linear::new(64).apply(s, "fc2", x)?.relu();
+    Linear::new(10).apply(s, "fc3", x)
+}
+
+/// The network of the benchmarks. Its input carries the dropout mask behind each image, so that the
+/// test decides what is dropped.
+fn small_cnn(s: &Scope, x: Tensor) -> Result<Tensor> {
+    let batch = x.dim(0);
+    let mask = x.narrow(1, 3072, 128);
+    let mut x = x.narrow(1, 0, 3072).reshape([batch, 32, 32, 3]);
+    for (name, filters, stride) in [("conv1", 32, 1), ("conv2", 32, 2), ("conv3", 64, 1), ("conv4", 64, 2)] {
+        x = Conv2d::new(filters, 3).stride(stride).padding(Padding::from(1)).apply(s, name, x)?.relu();
+    }
+    let x = Linear::new(128).apply(s, "fc1", x.flatten(1..))?.relu() * mask;
+    Linear::new(10).apply(s, "fc2", x)
+}
+
+fn seed_cnn(s: &Scope, x: Tensor) -> Result<Tensor> {
+    let x = Conv2d::new(8, 3).padding(Padding::from(1)).apply(s, "conv1", x)?.relu();
+    Linear::new(2).apply(s, "fc1", x.mean([1, 2]))
+}
+
+fn engine(case: &Json, device: &Device, model: impl Module + 'static, sample: &[usize]) -> Engine {
+    let optimizer: Rc<dyn Optimizer> = match case["optimizer"].as_str().unwrap() {
+        "adam" => Rc::new(Adam::new(1e-3)),
+        _ => Rc::new(Sgd::new(0.01).momentum(0.9)),
+    };
+    let definition = Definition {
+        model: Rc::new(model),
+        loss: Rc::new(loss::sparse_cross_entropy()),
+        optimizer,
+        schedule: Schedule::constant(),
+        clip: None,
+        input: Spec::new(sample, DType::F32),
+        target: Spec::new(trace::Shape::scalar(), DType::I32),
+        scaling: None,
+        seed: 0,
+    };
+    let mut engine = Engine::new(device, definition, Passes::from_env().unwrap()).unwrap();
+    let params = case["params"].as_object().unwrap().iter().map(|(name, p)| {
+        let shape: Vec<usize> = numbers(&p["shape"]).iter().map(|&d| d as usize).collect();
+        let [seed, low, high] = numbers(&p["fill"])[..] else { panic!("a fill has three numbers") };
+        let values = fill(seed as u32, shape.iter().product(), low as f32, high as f32);
+        (name.clone(), Literal::from_f32(shape, &values).unwrap())
+    });
+    engine.load_model_state(&params.collect::<Vec<_>>()).unwrap();
+    engine
+}
+
+/// Relative deviations of the first `steps` losses from PyTorch's in f64.
+fn deviations(name: &str, device: &Device, model: impl Module + 'static, sample: &[usize], steps: u32) -> Vec<f64> {
+    let case = golden(name);
+    let mut engine = engine(&case, device, model, sample);
+    let image: usize = numbers(&case["x"]["shape"])[1..].iter().map(|&d| d as usize).product();
+    let classes = case["labels"]["classes"].as_f64().unwrap() as f32;
+    let mut losses = Vec::new();
+    for step in 0..steps {
+        let x = fill(100 + step, 32 * image, 0.0, 1.0);
+        let mut input = Vec::new();
+        for i in 0..32 {
+            input.extend(&x[i * image..(i + 1) * image]);
+            if case.get("dropout").is_some() {
+                let kept = |j: u32| if hash_uniform(300 + step, i as u32 * 128 + j) < 0.5 { 2.0 } else { 0.0 };
+                input.extend((0..128).map(kept));
+            }
+        }
+        let labels: Vec<f64> = (0..32).map(|i| (hash_uniform(200 + step, i) * classes).floor() as f64).collect();
+        let shape: Vec<usize> = [&[32], sample].concat();
+        let input = Literal::from_f32(shape, &input).unwrap();
+        let target = Literal::from_f64(DType::I32, [32], &labels).unwrap();
+        engine.train_step(&input, &target).unwrap();
+        losses.push(engine.recent_losses().unwrap().last().unwrap().1 as f64);
+    }
+    let want = numbers(&case["losses_f64"]);
+    losses.iter().zip(&want).map(|(l, w)| (l - w).abs() / w).collect()
+}
+
+fn largest(deviations: &[f64]) -> f64 {
+    deviations.iter().copied().fold(0.0, f64::max)
+}
+
+#[test]
+fn mlp_follows_pytorch() {
+    for device in [Device::reference(), Device::cpu_with_threads(1)] {
+        let off = deviations("mlp", &device, mlp, &[784], 10);
+        assert!(largest(&off) < 1e-5, "{}: {off:?}", device.name());
+    }
+}
+
+#[test]
+fn seed_cnn_follows_pytorch() {
+    for (device, steps) in [(Device::reference(), 2), (Device::cpu_with_threads(1), 10)] {
+        let off = deviations("seed_cnn", &device, seed_cnn, &[32, 32, 3], steps);
+        assert!(largest(&off) < 1e-5, "{}: {off:?}", device.name());
+    }
+}
+
+#[test]
+fn small_cnn_follows_pytorch() {
+    let off = deviations("small_cnn", &Device::reference(), small_cnn, &[3200], 10);
+    assert!(largest(&off) < 1e-5, "{off:?}");
+}
+
+/// In f32 small_cnn drifts, for Adam turns the rounding of gradients near zero into whole steps:
+/// PyTorch's own f32 run is up to 4e-5 from its f64 run. Ours must agree to 1e-5 while that has not
+/// set in (five steps), and afterwards be no further off than PyTorch itself.
+#[test]
+fn small_cnn_in_f32_is_as_accurate_as_pytorch() {
+    let off = deviations("small_cnn", &Device::cpu_with_threads(1), small_cnn, &[3200], 10);
+    assert!(largest(&off[..5]) < 1e-5, "{off:?}");
+    let case = golden("small_cnn");
+    let (f32s, f64s) = (numbers(&case["losses_f32"]), numbers(&case["losses_f64"]));
+    let theirs: Vec<f64> = f32s.iter().zip(&f64s).map(|(a, b)| (a - b).abs() / b).collect();
+    assert!(largest(&off) <= largest(&theirs), "{off:?} against {theirs:?}");
+}
