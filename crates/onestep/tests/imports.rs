@@ -39,8 +39,7 @@ fn imports(text: &str) -> Vec<String> {
     let mut rooms = Vec::new();
     for line in code.lines().filter(|l| !l.trim_start().starts_with("//")) {
         for (at, _) in line.match_indices("crate::") {
-            let name: String =
-                line[at + 7..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let name: String = line[at + 7..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             rooms.push(name);
         }
     }

@@ -39,7 +39,9 @@ pub(super) fn build(graph: &Graph, fuse: bool) -> Plan {
             Op::Input(_) | Op::State(_) | Op::Constant(_) => {}
             Op::Concat { axis } => kernels.extend(concat(&places, id, *axis, out)),
             _ => match library(&places, &stored, id, out) {
-                Some(kind) => kernels.push(Kernel { scopes: scopes(graph, &[id]), kind: KernelKind::Library(kind) }),
+                Some(kind) => {
+                    kernels.push(Kernel { scopes: scopes(graph, &[id]), kind: KernelKind::Library(Box::new(kind)) })
+                }
                 None => kernels.extend(places.kernel(id, out)),
             },
         }

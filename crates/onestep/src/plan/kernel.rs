@@ -19,7 +19,7 @@ pub enum KernelKind {
     /// A generated loop nest.
     Loop(LoopKernel),
     /// A call into a library of kernels.
-    Library(LibraryKernel),
+    Library(Box<LibraryKernel>),
 }
 
 /// A loop nest: for each point of the grid (all independent of each other), the phases in order.

@@ -211,7 +211,7 @@ unsafe fn outs(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize, 
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 let partial = &mut s.carries[*carry][..n];
                 fold_lanes(*op, *dtype, lanes, partial);
-                let put_aside = *op == ReduceOp::Sum && dtype.is_float() && (row + 1) % PARTIAL == 0;
+                let put_aside = *op == ReduceOp::Sum && dtype.is_float() && (row + 1).is_multiple_of(PARTIAL);
                 if put_aside {
                     // Every lane, for earlier blocks may have been longer than this one.
                     for i in 0..LANES {
