@@ -1,5 +1,7 @@
 //! Ten optimizer steps of whole networks against PyTorch's losses (golden/training.json), from the same
-//! initial weights on the same batches.
+//! initial weights on the same batches: the reference against PyTorch's run in f64, the others against its
+//! run in f32. (The two runs drift apart by up to 2e-5 on small_cnn, where a ReLU's input is so close to zero
+//! that its sign depends on the precision.)
 
 use std::path::Path;
 use std::rc::Rc;
@@ -77,7 +79,7 @@ fn engine(case: &Json, device: &Device, model: impl Module + 'static, sample: &[
     engine
 }
 
-/// Relative deviations of the first `steps` losses from PyTorch's in f64.
+/// Relative deviations of the first `steps` losses from PyTorch's in the device's precision.
 fn deviations(name: &str, device: &Device, model: impl Module + 'static, sample: &[usize], steps: u32) -> Vec<f64> {
     let case = golden(name);
     let mut engine = engine(&case, device, model, sample);
@@ -101,7 +103,7 @@ fn deviations(name: &str, device: &Device, model: impl Module + 'static, sample:
         engine.train_step(&input, &target).unwrap();
         losses.push(engine.recent_losses().unwrap().last().unwrap().1 as f64);
     }
-    let want = numbers(&case["losses_f64"]);
+    let want = numbers(&case[if device.name() == "reference" { "losses_f64" } else { "losses_f32" }]);
     losses.iter().zip(&want).map(|(l, w)| (l - w).abs() / w).collect()
 }
 
@@ -127,19 +129,8 @@ fn seed_cnn_follows_pytorch() {
 
 #[test]
 fn small_cnn_follows_pytorch() {
-    let off = deviations("small_cnn", &Device::reference(), small_cnn, &[3200], 10);
-    assert!(largest(&off) < 1e-5, "{off:?}");
-}
-
-/// In f32 small_cnn drifts, for Adam turns the rounding of gradients near zero into whole steps:
-/// PyTorch's own f32 run is up to 4e-5 from its f64 run. Ours must agree to 1e-5 while that has not
-/// set in (five steps), and afterwards be no further off than PyTorch itself.
-#[test]
-fn small_cnn_in_f32_is_as_accurate_as_pytorch() {
-    let off = deviations("small_cnn", &Device::cpu_with_threads(1), small_cnn, &[3200], 10);
-    assert!(largest(&off[..5]) < 1e-5, "{off:?}");
-    let case = golden("small_cnn");
-    let (f32s, f64s) = (numbers(&case["losses_f32"]), numbers(&case["losses_f64"]));
-    let theirs: Vec<f64> = f32s.iter().zip(&f64s).map(|(a, b)| (a - b).abs() / b).collect();
-    assert!(largest(&off) <= largest(&theirs), "{off:?} against {theirs:?}");
+    for device in [Device::cpu_with_threads(1), Device::reference()] {
+        let off = deviations("small_cnn", &device, small_cnn, &[3200], 10);
+        assert!(largest(&off) < 1e-5, "{}: {off:?}", device.name());
+    }
 }
