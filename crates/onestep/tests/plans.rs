@@ -7,7 +7,7 @@ use onestep::plan::Target;
 
 fn check(graph: &str, expected: Expect) {
     let graph = Graph::parse(graph).unwrap();
-    let target = Target { name: "test".into(), alignment: 64, row_limit: 4096 };
+    let target = Target { name: "test".into(), alignment: 64, row_limit: 4096, reduce_lanes: 512 };
     let compiled = compile(&graph, &target, Passes::all()).unwrap();
     expected.assert_eq(&compiled.plan.to_string());
 }
@@ -194,6 +194,37 @@ fn a_product_writes_straight_to_its_place_in_a_concatenation() {
                 e0: f32 = b3[g0]
                 e1: f32 = exp e0
                 b4[g0] = e1
+        "#]],
+    );
+}
+
+#[test]
+fn a_large_reduction_over_few_points_has_two_stages() {
+    check(
+        r#"graph {
+  %0: f32[32,16,16,8] = input "g"
+  %1: f32[8] = sum(%0) {axes=[0,1,2]}
+  return %1 as "bias"
+}"#,
+        expect![[r#"
+            plan, arena 2048 bytes
+              b0: f32[65536] input 0 "g"
+              b2: f32[8] output 0 "bias"
+              b3: f32[512] at 0 "partial"
+            k0 loop [512]
+              over [128]:
+                e0: f32 = b0[g0 + 512*r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b3[g0] = e0
+            k1 loop [8]
+              over [64]:
+                e0: f32 = b3[g0 + 8*r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b2[g0] = e0
         "#]],
     );
 }

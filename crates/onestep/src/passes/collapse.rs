@@ -1,6 +1,15 @@
 //! Joins neighbouring loop variables that every index map walks as one, so that inner loops are long.
 
-use crate::plan::{Affine, LoopKernel, Phase, Var};
+use crate::plan::{Affine, KernelKind, LoopKernel, Phase, Plan, Var};
+
+/// Joins what can be joined in every loop kernel.
+pub(super) fn collapse_all(plan: &mut Plan) {
+    for kernel in &mut plan.kernels {
+        if let KernelKind::Loop(kernel) = &mut kernel.kind {
+            collapse(kernel);
+        }
+    }
+}
 
 /// Joins what can be joined, in the grid and in each phase's reduced space.
 pub(super) fn collapse(kernel: &mut LoopKernel) {

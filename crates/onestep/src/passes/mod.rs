@@ -8,13 +8,14 @@ mod memory;
 mod merge;
 mod schedule;
 mod simplify;
+mod split;
 mod views;
 
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::ir::{Graph, verify};
-use crate::plan::{KernelKind, Target};
+use crate::plan::Target;
 
 pub use crate::plan::Plan;
 pub use simplify::simplify;
@@ -26,7 +27,7 @@ pub struct Passes {
     pub simplify: bool,
     /// Computes values where they are used and merges kernels.
     pub fuse: bool,
-    /// Joins loop variables.
+    /// Joins loop variables and splits large reductions.
     pub schedule: bool,
     /// Lets intermediates share memory.
     pub memory: bool,
@@ -97,11 +98,9 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
     }
     schedule::schedule(&mut plan);
     if passes.schedule {
-        for kernel in &mut plan.kernels {
-            if let KernelKind::Loop(kernel) = &mut kernel.kind {
-                collapse::collapse(kernel);
-            }
-        }
+        collapse::collapse_all(&mut plan);
+        split::split(&mut plan, target);
+        collapse::collapse_all(&mut plan);
     }
     memory::place(&mut plan, target, passes.memory);
     Ok(Compiled { graph, plan })

@@ -110,4 +110,6 @@ pub struct Target {
     pub alignment: usize,
     /// Longest row that one kernel may walk several times (softmax, layer norm), in elements.
     pub row_limit: usize,
+    /// Points over which a large reduction is spread.
+    pub reduce_lanes: usize,
 }

@@ -1,0 +1,161 @@
+//! Large reductions over few points in two stages: the inner part of the reduced space becomes more points
+//! of the grid, and a second kernel folds their results. Parts are fixed by shape and target, never by load,
+//! so that results are deterministic.
+
+use crate::plan::{
+    Affine, BufferId, Expr, ExprId, Fold, Kernel, KernelKind, Load, LoopKernel, Out, Phase, Place, Plan, Target, Typed,
+    Var,
+};
+
+/// Elements a reduction must have at each point before two stages pay.
+const WORTH_SPLITTING: usize = 256;
+
+/// Splits what is worth it.
+pub(super) fn split(plan: &mut Plan, target: &Target) {
+    let mut kernels = Vec::with_capacity(plan.kernels.len());
+    for kernel in std::mem::take(&mut plan.kernels) {
+        match &kernel.kind {
+            KernelKind::Loop(whole) => {
+                let parts = staged(plan, whole, target);
+                let scopes = || kernel.scopes.clone();
+                kernels.extend(parts.into_iter().map(|k| Kernel { scopes: scopes(), kind: KernelKind::Loop(k) }));
+            }
+            KernelKind::Library(_) => kernels.push(kernel),
+        }
+    }
+    plan.kernels = kernels;
+}
+
+/// How many parts a phase's reduction is cut into; 1 where it is left whole.
+fn parts(phase: &Phase, points: usize, target: &Target) -> usize {
+    let total: usize = phase.reduce.iter().product();
+    let folds = phase.outs.iter().all(|o| matches!(o, Out::Reduce { fold: Fold::Value(_), .. }));
+    let Some(&last) = phase.reduce.last() else { return 1 };
+    if !folds || total < WORTH_SPLITTING || points * 4 > target.reduce_lanes {
+        return 1;
+    }
+    (1..=target.reduce_lanes / points.max(1)).rev().find(|p| last.is_multiple_of(*p)).unwrap_or(1)
+}
+
+/// A kernel as a sequence of kernels with every large reduction in two stages.
+fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKernel> {
+    let points = whole.points();
+    if whole.phases.iter().all(|p| parts(p, points, target) == 1) {
+        return vec![whole.clone()];
+    }
+    let mut kernels = Vec::new();
+    let mut current = LoopKernel { grid: whole.grid.clone(), phases: Vec::new() };
+    // Where the carries of finished kernels are kept, one element a grid point.
+    let mut kept: Vec<(usize, BufferId)> = Vec::new();
+    for (i, phase) in whole.phases.iter().enumerate() {
+        let count = parts(phase, points, target);
+        if count == 1 {
+            current.phases.push(with_kept(phase, &whole.grid, &kept));
+            continue;
+        }
+        finish(plan, &mut kernels, &mut current, &whole.phases[i..], &mut kept);
+        let (first, second) = two_stages(plan, &with_kept(phase, &whole.grid, &kept), &whole.grid, count);
+        kernels.push(first);
+        current.phases.push(second);
+    }
+    finish(plan, &mut kernels, &mut current, &[], &mut kept);
+    kernels
+}
+
+/// The row-major number of a grid point.
+fn number(grid: &[usize]) -> Affine {
+    let start = Affine::default();
+    grid.iter()
+        .enumerate()
+        .fold(start, |sum, (i, &n)| sum.scaled(n as i64).plus(&Affine::var(Var::Grid(i as u32), 1), 1))
+}
+
+fn load(buffer: BufferId, index: Affine) -> Expr {
+    Expr::Load(Load { buffer, index, guards: Vec::new(), fill: 0.0 })
+}
+
+/// The phase with carries of finished kernels read from where they are kept.
+fn with_kept(phase: &Phase, grid: &[usize], kept: &[(usize, BufferId)]) -> Phase {
+    let mut phase = phase.clone();
+    for typed in &mut phase.body {
+        if let Expr::Carry(k) = typed.expr
+            && let Some((_, buffer)) = kept.iter().find(|(carry, _)| *carry == k)
+        {
+            typed.expr = load(*buffer, number(grid));
+        }
+    }
+    phase
+}
+
+/// Ends the current kernel: what later phases need of its carries is stored.
+fn finish(
+    plan: &mut Plan,
+    kernels: &mut Vec<LoopKernel>,
+    current: &mut LoopKernel,
+    later: &[Phase],
+    kept: &mut Vec<(usize, BufferId)>,
+) {
+    let mut store = Phase::default();
+    for phase in &current.phases {
+        for out in &phase.outs {
+            let Out::Reduce { carry, dtype, .. } = out else { continue };
+            let needed = later.iter().flat_map(|p| &p.body).any(|t| t.expr == Expr::Carry(*carry));
+            if needed {
+                let buffer = plan.add_buffer(Place::Arena(None), *dtype, current.points(), "carry");
+                kept.push((*carry, buffer));
+                let value = ExprId(store.body.len() as u32);
+                store.body.push(Typed { expr: Expr::Carry(*carry), dtype: *dtype });
+                store.outs.push(Out::Store { buffer, index: number(&current.grid), value });
+            }
+        }
+    }
+    if !store.outs.is_empty() {
+        current.phases.push(store);
+    }
+    if !current.phases.is_empty() {
+        let grid = current.grid.clone();
+        kernels.push(std::mem::replace(current, LoopKernel { grid, phases: Vec::new() }));
+    }
+}
+
+/// The kernel that folds each part, and the phase that folds the parts.
+fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (LoopKernel, Phase) {
+    let inner = phase.reduce.len() - 1;
+    // Parts go where neighbouring points read neighbouring elements.
+    let near = |var: Var| {
+        let near = |a: &Affine| a.coefficient(var) == 1;
+        phase.body.iter().filter(|t| matches!(&t.expr, Expr::Load(l) if near(&l.index))).count()
+    };
+    let innermost = Var::Grid(grid.len().saturating_sub(1) as u32);
+    let parts_last = grid.is_empty() || near(Var::Reduce(inner as u32)) > near(innermost);
+    let (part, shift) = if parts_last { (Var::Grid(grid.len() as u32), 0) } else { (Var::Grid(0), 1) };
+    let mut wide = grid.to_vec();
+    wide.insert(if parts_last { grid.len() } else { 0 }, parts);
+    let mut first = phase.clone();
+    first.reduce[inner] /= parts;
+    first.map_indices(|a| {
+        a.substitute(|var| match var {
+            Var::Grid(i) => Affine::var(Var::Grid(i + shift), 1),
+            Var::Reduce(i) if i as usize == inner => Affine::var(part, 1).plus(&Affine::var(var, 1), parts as i64),
+            other => Affine::var(other, 1),
+        })
+    });
+    let points: usize = grid.iter().product();
+    let mut store = Phase::default();
+    let mut second = Phase { reduce: vec![parts], ..Phase::default() };
+    for out in &phase.outs {
+        let Out::Reduce { fold, carry, dtype, .. } = out else { continue };
+        let buffer = plan.add_buffer(Place::Arena(None), *dtype, points * parts, "partial");
+        let value = ExprId(store.body.len() as u32);
+        store.body.push(Typed { expr: Expr::Carry(*carry), dtype: *dtype });
+        store.outs.push(Out::Store { buffer, index: number(&wide), value });
+        let (point, r) = (number(grid), Affine::var(Var::Reduce(0), 1));
+        let index = if parts_last { point.scaled(parts as i64).plus(&r, 1) } else { point.plus(&r, points as i64) };
+        second.body.push(Typed { expr: load(buffer, index), dtype: *dtype });
+        second.outs.push(Out::Reduce { fold: *fold, value, carry: *carry, dtype: *dtype });
+    }
+    if first.reduce[inner] == 1 {
+        first.reduce.remove(inner);
+    }
+    (LoopKernel { grid: wide, phases: vec![first, store] }, second)
+}
