@@ -1,0 +1,143 @@
+//! Promises of the step: same bits run to run and for any number of threads; the same losses whatever
+//! passes run; after the first step one submission, no memory more, and no heap allocation of ours.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::rc::Rc;
+
+use onestep::Result;
+use onestep::backend::Device;
+use onestep::engine::{Definition, Engine, Spec};
+use onestep::ir::{DType, Literal};
+use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, MaxPool2d, Padding, loss};
+use onestep::optim::{AdamW, Clip, Schedule};
+use onestep::passes::Passes;
+use onestep::testing::{fill, hash_uniform};
+use onestep::trace::{Module, Scope, Shape, Tensor};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+/// Counts the allocations of each thread, and the bytes it holds.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches thread-local cells alone.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        LIVE.with(|n| n.set(n.get() + layout.size() as isize));
+        // SAFETY: passed on from the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.with(|n| n.set(n.get() - layout.size() as isize));
+        // SAFETY: passed on from the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A bit of everything: convolution, batch norm, pooling, dropout, two matrix products.
+fn model(s: &Scope, x: Tensor) -> Result<Tensor> {
+    let x = Conv2d::new(12, 3).padding(Padding::SAME).apply(s, "conv1", x)?;
+    let x = BatchNorm::new().apply(s, "norm1", x)?.relu();
+    let x = MaxPool2d::new(2).apply(s, "pool1", x)?;
+    let x = Linear::new(48).apply(s, "fc1", x.flatten(1..))?.relu();
+    let x = Dropout::new(0.25).apply(s, "drop", x)?;
+    Linear::new(10).apply(s, "fc2", x)
+}
+
+/// Only what runs in kernels of our own: the library of matrix products allocates scratch at each call.
+fn without_products(s: &Scope, x: Tensor) -> Result<Tensor> {
+    let x = BatchNorm::new().apply(s, "norm1", x)?.relu();
+    let x = MaxPool2d::new(2).apply(s, "pool1", x)?;
+    let x = Dropout::new(0.25).apply(s, "drop", x)?;
+    Ok(x.mean([1, 2]))
+}
+
+fn engine(device: &Device, passes: Passes, model: impl Module + 'static) -> Engine {
+    let definition = Definition {
+        model: Rc::new(model),
+        loss: Rc::new(loss::sparse_cross_entropy()),
+        optimizer: Rc::new(AdamW::new(1e-3)),
+        schedule: Schedule::cosine(100, 1e-5).warmup(3),
+        clip: Some(Clip::GlobalNorm(1.0)),
+        input: Spec::new([16, 16, 3], DType::F32),
+        target: Spec::new(Shape::scalar(), DType::I32),
+        scaling: None,
+        seed: 7,
+    };
+    Engine::new(device, definition, passes).unwrap()
+}
+
+/// A batch that depends on its number alone.
+fn batch(number: u32, size: usize) -> (Literal, Literal) {
+    let x = fill(number, size * 768, -1.0, 1.0);
+    let y: Vec<f64> = (0..size).map(|i| (hash_uniform(number + 1000, i as u32) * 10.0).floor() as f64).collect();
+    (Literal::from_f32([size, 16, 16, 3], &x).unwrap(), Literal::from_f64(DType::I32, [size], &y).unwrap())
+}
+
+/// Bits of the losses and of every parameter after some steps, ragged batches among them.
+fn train(device: &Device, passes: Passes, steps: u32) -> (Vec<f32>, Vec<(String, Literal)>) {
+    let mut engine = engine(device, passes, model);
+    for step in 0..steps {
+        let (x, y) = batch(step, if step % 4 == 3 { 17 } else { 64 });
+        engine.train_step(&x, &y).unwrap();
+    }
+    let losses = engine.recent_losses().unwrap().into_iter().map(|(_, loss)| loss).collect();
+    (losses, engine.model_state().unwrap())
+}
+
+#[test]
+fn the_same_bits_run_to_run_and_with_any_number_of_threads() {
+    let first = train(&Device::cpu_with_threads(1), Passes::all(), 12);
+    assert_eq!(first.0.len(), 12);
+    for threads in [1, 2, 3] {
+        let again = train(&Device::cpu_with_threads(threads), Passes::all(), 12);
+        let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&first.0), bits(&again.0), "{threads} threads");
+        assert_eq!(first.1, again.1, "{threads} threads");
+    }
+}
+
+#[test]
+fn losses_agree_with_the_reference_whatever_passes_run() {
+    let (want, _) = train(&Device::reference(), Passes::all(), 6);
+    for switches in ["", "-simplify", "-fuse", "-schedule", "-memory", "-simplify,-fuse,-schedule,-memory"] {
+        let (losses, _) = train(&Device::cpu_with_threads(1), switches.parse().unwrap(), 6);
+        for (step, (loss, want)) in losses.iter().zip(&want).enumerate() {
+            assert!((loss - want).abs() <= 2e-5 * want, "`{switches}`, step {step}: {loss} is not {want}");
+        }
+    }
+}
+
+#[test]
+fn a_step_after_the_first_submits_once_and_needs_no_more_memory() {
+    let mut engine = engine(&Device::cpu_with_threads(1), Passes::all(), model);
+    let (x, y) = batch(0, 64);
+    engine.train_step(&x, &y).unwrap();
+    let (peak, live) = (engine.peak_bytes(), LIVE.with(Cell::get));
+    for _ in 0..5 {
+        let submissions = engine.submissions();
+        engine.train_step(&x, &y).unwrap();
+        assert_eq!(engine.submissions() - submissions, 1);
+    }
+    assert_eq!(engine.peak_bytes(), peak);
+    assert_eq!(LIVE.with(Cell::get), live, "bytes held after five more steps");
+}
+
+#[test]
+fn our_own_kernels_allocate_nothing_after_the_first_step() {
+    let mut engine = engine(&Device::cpu_with_threads(1), Passes::all(), without_products);
+    let (x, _) = batch(0, 64);
+    let y = Literal::zeros(DType::I32, [64]);
+    engine.train_step(&x, &y).unwrap();
+    let allocations = ALLOCATIONS.with(Cell::get);
+    (0..5).for_each(|_| engine.train_step(&x, &y).unwrap());
+    assert_eq!(ALLOCATIONS.with(Cell::get), allocations, "heap allocations in five steps");
+}
