@@ -45,12 +45,12 @@ pub fn mnist(folder: impl AsRef<Path>) -> Result<(InMemory, InMemory)> {
 }
 
 /// Images and labels from two IDX files, gzipped or not. Images are u8 [n, height, width] or
-/// [n, height, width, channels], labels u8 [n]; the samples are u8 [height, width, channels] and an i32 label,
+/// `[n, height, width, channels]`, labels `u8 [n]`; the samples are `u8 [height, width, channels]` and an i32 label,
 /// normalised by 1/255. Classes are named by their number, up to the largest label in the file; name them by
 /// [`InMemory::with_classes`] where a file may lack the last ones.
 ///
 /// # Errors
-/// Files that [`read_idx`](crate::format::idx::read_idx) refuses, that hold something else than images and
+/// Files that [`read_idx`] refuses, that hold something else than images and
 /// labels, or that differ in length.
 pub fn idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<InMemory> {
     let set = pair(images.as_ref(), labels.as_ref())?;

@@ -24,7 +24,7 @@ pub struct Batch {
     pub input: Literal,
     /// The targets, [b, …].
     pub target: Literal,
-    /// Which samples of the data set these are, [b].
+    /// Which samples of the data set these are, `[b]`.
     pub indices: Vec<u32>,
 }
 

@@ -28,7 +28,7 @@ pub struct InMemory {
 }
 
 impl InMemory {
-    /// A data set of inputs [n, …] and targets [n, …] (i32 [n] for labels, f32 [n, k] for regression), with the
+    /// A data set of inputs `[n, …]` and targets `[n, …]` (`i32 [n]` for labels, `f32 [n, k]` for regression), with the
     /// default normalisation of its inputs.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl InMemory {
     /// Makes it a classification set: targets are labels, each the index of its class's name.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) where targets are not i32 [n] or a label, whose index is
+    /// [`ErrorKind::Data`](crate::ErrorKind::Data) where targets are not `i32 [n]` or a label, whose index is
     /// named, is not below the number of classes.
     pub fn with_classes<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self> {
         let classes: Arc<[String]> = names.into_iter().map(Into::into).collect();

@@ -69,7 +69,7 @@ pub trait Dataset: Send + Sync {
     /// Shape and dtype of one sample's input.
     fn input(&self) -> ElementSpec;
 
-    /// Shape and dtype of one sample's target: i32 without axes for a class label, f32 [k] for regression.
+    /// Shape and dtype of one sample's target: i32 without axes for a class label, `f32 [k]` for regression.
     fn target(&self) -> ElementSpec;
 
     /// Writes sample `index` as row-major little-endian bytes; the buffers have the specs' sizes.

@@ -187,7 +187,7 @@ pub enum Op {
         dtype: DType,
     },
     /// Counter-based random bits, Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
-    /// easy as 1, 2, 3"). Inputs: seed u32[2] (the key), step u32[]. Element i is word `i % 4` of
+    /// easy as 1, 2, 3"). Inputs: seed `u32[2]` (the key), step `u32[]`. Element i is word `i % 4` of
     /// the block with counter `[i / 4, stream, step, 0]`. u32 gives the bits, f32 the upper 24 bits
     /// as a uniform number in [0, 1).
     Random {

@@ -17,7 +17,7 @@ pub type Conv3d = Conv<3>;
 /// Convolution (cross-correlation) over N spatial axes: [batch, spatial.., in] to
 /// [batch, spatial'.., filters], with PyTorch's options on channels-last tensors.
 ///
-/// Parameters: `weight` [filters, kernel.., in / groups] and `bias` [filters], both U(±1/√fan_in) at first,
+/// Parameters: `weight` `[filters, kernel.., in / groups]` and `bias` `[filters]`, both U(±1/√fan_in) at first,
 /// where fan_in is in / groups times the kernel's size. Input channels are inferred.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

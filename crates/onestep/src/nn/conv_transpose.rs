@@ -12,7 +12,7 @@ use crate::trace::{ConvSpec, Init, Module, Scope, Tensor};
 /// [batch, h', w', filters] with h' = (h - 1) stride - padding + dilation (kernel - 1) + 1 + output_padding,
 /// as PyTorch's `ConvTranspose2d` on channels-last tensors. Padding "same" gives h' = h · stride.
 ///
-/// Parameters: `weight` [filters, kh, kw, in / groups] and `bias` [filters], both U(±1/√fan) at first, where
+/// Parameters: `weight` `[filters, kh, kw, in / groups]` and `bias` `[filters]`, both U(±1/√fan) at first, where
 /// fan is filters / groups times the kernel's size (PyTorch's choice).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

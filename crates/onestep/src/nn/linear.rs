@@ -8,7 +8,7 @@ use crate::trace::{Init, Module, Scope, Tensor};
 
 /// y = x Wᵀ + b over the last axis: [.., in] to [.., out], as PyTorch's `Linear`.
 ///
-/// Parameters: `weight` [out, in] and `bias` [out], both U(±1/√in) at first. Input features are inferred.
+/// Parameters: `weight` `[out, in]` and `bias` `[out]`, both U(±1/√in) at first. Input features are inferred.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linear {

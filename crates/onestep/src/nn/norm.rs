@@ -13,7 +13,7 @@ use crate::trace::{Init, Module, Scope, Tensor};
 /// running statistics are used. A batch with one value a channel counts its variance 0 as it stands.
 ///
 /// Parameters: `weight` (ones) and `bias` (zeros); buffers: `running_mean` (zeros) and `running_var`
-/// (ones); all [channels].
+/// (ones); all `[channels]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNorm {
@@ -76,7 +76,7 @@ impl Module for BatchNorm {
 /// Layer normalisation over the last axis (Ba et al. 2016), as PyTorch's `LayerNorm`:
 /// (x - mean) / √(variance + eps) · weight + bias with the population variance.
 ///
-/// Parameters: `weight` (ones) and `bias` (zeros), both [features].
+/// Parameters: `weight` (ones) and `bias` (zeros), both `[features]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerNorm {

@@ -28,7 +28,7 @@ pub trait Optimizer {
     /// The base learning rate, which a [`Schedule`] scales.
     fn learning_rate(&self) -> f64;
 
-    /// The new parameters, f32 [n], from parameters and gradients, f32 [n], and the learning rate of this
+    /// The new parameters, `f32 [n]`, from parameters and gradients, `f32 [n]`, and the learning rate of this
     /// step, f32 []. Slots are declared with [`Scope::slot`] in `s` and updated with [`Scope::update`].
     /// Options out of their range are an error.
     fn step(&self, s: &Scope, params: &Tensor, grads: &Tensor, learning_rate: &Tensor) -> Result<Tensor>;

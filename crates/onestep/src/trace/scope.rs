@@ -75,7 +75,7 @@ impl Scope {
     }
 
     /// Random numbers, uniform in [0, 1), f32: new ones at each step and each call. They follow from the
-    /// states "rng.seed" (u32[2]) and "rng.step" (u32[]), which the engine sets and advances.
+    /// states "rng.seed" (`u32[2]`) and "rng.step" (`u32[]`), which the engine sets and advances.
     pub fn uniform(&self, shape: impl Into<Shape>) -> Tensor {
         let op = Op::Random { shape: shape.into(), dtype: DType::F32, stream: self.trace.next_stream() };
         self.trace.push(op, &[&self.trace.system("rng.seed", [2]), &self.step()])
