@@ -5,9 +5,11 @@ mod conv;
 mod lanes;
 mod library;
 mod pool;
+mod product;
 mod random;
 mod run;
 mod tape;
+mod tile;
 
 use std::sync::Arc;
 
@@ -17,10 +19,11 @@ use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal, Type};
 use crate::plan::{BufferId, KernelKind, LibraryKernel, Operand, Place, Plan, Target};
 use conv::Conv;
-use library::Matrix;
 use pool::{PerThread, Pool};
+use product::{Layout, Product};
 use run::{Buffers, Scratch};
 use tape::Tape;
+use tile::Isa;
 
 /// Work (elements times instructions) below which a kernel stays on one thread.
 const WORTH_SHARING: u64 = 1 << 18;
@@ -28,12 +31,13 @@ const WORTH_SHARING: u64 = 1 << 18;
 /// The CPU as a [`Backend`].
 pub struct Cpu {
     pool: Arc<Pool>,
+    isa: Isa,
 }
 
 impl Cpu {
     /// With a number of threads (at least one). Results do not depend on it.
     pub fn new(threads: usize) -> Self {
-        Cpu { pool: Arc::new(Pool::new(threads)) }
+        Cpu { pool: Arc::new(Pool::new(threads)), isa: Isa::detect() }
     }
 }
 
@@ -43,11 +47,7 @@ impl Backend for Cpu {
     }
 
     fn description(&self) -> String {
-        #[cfg(target_arch = "x86_64")]
-        let vectors = if std::arch::is_x86_feature_detected!("avx2") { "AVX2" } else { "SSE2" };
-        #[cfg(not(target_arch = "x86_64"))]
-        let vectors = "baseline vectors";
-        format!("{} threads, {vectors}", self.pool.count())
+        format!("{} threads, {}", self.pool.count(), self.isa.name())
     }
 
     fn target(&self) -> Target {
@@ -67,6 +67,7 @@ impl Backend for Cpu {
         }
         let mut program = Program {
             pool: self.pool.clone(),
+            isa: self.isa,
             inputs: graph.inputs().iter().map(|d| d.ty.clone()).collect(),
             outputs: graph.outputs().iter().map(|(_, n)| graph.ty(*n)).collect(),
             input_memory: Vec::new(),
@@ -90,6 +91,7 @@ impl Backend for Cpu {
 
 struct Program {
     pool: Arc<Pool>,
+    isa: Isa,
     inputs: Vec<Type>,
     outputs: Vec<Type>,
     input_memory: Vec<Bytes>,
@@ -106,8 +108,8 @@ struct Program {
 enum Prepared {
     Loop(Tape),
     Dot {
+        product: Product,
         tensors: [Operand; 3],
-        extents: [usize; 4],
     },
     Conv {
         conv: Conv,
@@ -224,10 +226,16 @@ impl Program {
     fn wide(&mut self, kernel: &LibraryKernel) -> Result<Prepared> {
         Ok(match kernel {
             LibraryKernel::Dot { extents, lhs, rhs, out, .. } => {
-                Prepared::Dot { tensors: [out.clone(), lhs.clone(), rhs.clone()], extents: *extents }
+                let tensors = [out.clone(), lhs.clone(), rhs.clone()];
+                let layouts =
+                    [out, lhs, rhs].map(|o| Layout { row: o.strides[1] as isize, column: o.strides[2] as isize });
+                let distances = [out, lhs, rhs].map(|o| o.strides[0] as isize);
+                let product = Product::new(self.isa, *extents, layouts, distances)?;
+                self.scratch_bytes += product.bytes();
+                Prepared::Dot { product, tensors }
             }
             LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, .. } => {
-                let conv = Conv::new(*direction, spec, [input, filter, output], self.pool.count())?;
+                let conv = Conv::new(self.isa, *direction, spec, [input, filter, output], self.pool.count());
                 self.scratch_bytes += conv.bytes();
                 Prepared::Conv { conv, tensors: [a.clone(), b.clone(), out.clone()] }
             }
@@ -248,18 +256,10 @@ impl Program {
                     unsafe { run::run(tape, &self.buffers, self.scratch.get(thread), range) };
                 });
             }
-            Prepared::Dot { tensors: [out, lhs, rhs], extents } => {
-                let matrix = |o: &Operand| Matrix {
-                    data: self.pointer(o),
-                    row: o.strides[1] as isize,
-                    column: o.strides[2] as isize,
-                };
-                let distances = [out, lhs, rhs].map(|o| o.strides[0] as isize);
+            Prepared::Dot { product, tensors: [out, lhs, rhs] } => {
                 // SAFETY: the plan's extents and strides stay inside its buffers, and no kernel writes what it
                 // reads through a library call.
-                unsafe {
-                    library::batched(&self.pool, [matrix(out), matrix(lhs), matrix(rhs)], distances, *extents);
-                }
+                unsafe { product.run(&self.pool, self.pointer(out), self.pointer(lhs), self.pointer(rhs)) };
             }
             Prepared::Conv { conv, tensors: [a, b, out] } => {
                 // SAFETY: as above; the plan passes dense tensors of the convolution's shapes.

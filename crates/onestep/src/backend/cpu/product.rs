@@ -1,0 +1,280 @@
+//! Matrix products on the CPU, by tiles. One operand is walked where it lies; the other is packed into
+//! panels as wide as a tile, unless it lies that way already. Which one is packed follows from the shapes.
+
+use super::pool::Pool;
+use super::tile::{self, Isa, MAX_COLUMNS, MAX_ROWS, Run, Tile};
+use crate::backend::host::Bytes;
+use crate::error::Result;
+
+/// Rows that one task computes at least: fixed, so that results do not depend on threads.
+const TASK_ROWS: usize = 96;
+/// Columns that one task computes, where there are few rows.
+const TASK_COLUMNS: usize = 128;
+/// Steps of the contracted axis done at once, so that a panel stays in the cache.
+const DEPTH: usize = 512;
+/// Multiply-adds below which a product stays on one thread.
+const WORTH_SHARING: usize = 1 << 18;
+
+/// A matrix: distance of rows and of columns in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub row: isize,
+    pub column: isize,
+}
+
+impl Layout {
+    fn transposed(self) -> Self {
+        Layout { row: self.column, column: self.row }
+    }
+}
+
+/// A batched product `out = lhs · rhs` ready to run.
+pub(super) struct Product {
+    isa: Isa,
+    batch: usize,
+    distances: [isize; 3],
+    /// Whether `outᵀ = rhsᵀ · lhsᵀ` is what runs.
+    swapped: bool,
+    m: usize,
+    n: usize,
+    k: usize,
+    out: Layout,
+    left: Layout,
+    right: Layout,
+    /// Panels of the right operand of one matrix of the batch; empty where it is read in place.
+    panels: Option<Bytes>,
+}
+
+struct Pointers {
+    out: *mut f32,
+    left: *const f32,
+    right: *const f32,
+    panels: *mut f32,
+}
+
+// SAFETY: tasks read operands and write distinct parts of `out` and `panels`.
+unsafe impl Sync for Pointers {}
+
+impl Product {
+    /// Prepares a product of extents `[batch, m, n, k]`; layouts and batch distances in the order out, lhs, rhs.
+    pub(super) fn new(
+        isa: Isa,
+        [batch, m, n, k]: [usize; 4],
+        [out, lhs, rhs]: [Layout; 3],
+        distances: [isize; 3],
+    ) -> Result<Self> {
+        let as_is =
+            Product { isa, batch, distances, swapped: false, m, n, k, out, left: lhs, right: rhs, panels: None };
+        let swapped = Product {
+            distances: [distances[0], distances[2], distances[1]],
+            swapped: true,
+            m: n,
+            n: m,
+            out: out.transposed(),
+            left: rhs.transposed(),
+            right: lhs.transposed(),
+            panels: None,
+            ..as_is
+        };
+        let mut product = if swapped.cost() < as_is.cost() { swapped } else { as_is };
+        if product.packs() {
+            product.panels = Some(Bytes::zeroed(product.panel_count() * product.panel_len() * 4)?);
+        }
+        Ok(product)
+    }
+
+    /// Scratch memory in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.panels.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Whether the right operand must be packed: it does not lie in rows, is not a whole number of tiles
+    /// wide, or is walked so often that scattered rows would cost more than packing them.
+    fn packs(&self) -> bool {
+        self.right.column != 1 || !self.n.is_multiple_of(self.isa.shape().1) || self.m > 8 * self.isa.shape().0
+    }
+
+    /// A rough count of cycles.
+    fn cost(&self) -> usize {
+        let (rows, columns) = self.isa.shape();
+        let padded = self.m.next_multiple_of(rows) * self.n.next_multiple_of(columns) * self.k;
+        let packing = match (self.packs(), self.right.column) {
+            (false, _) => 0,
+            (true, 1) => self.k * self.n / 4,
+            (true, _) => self.k * self.n,
+        };
+        let storing = if self.out.column == 1 { self.m * self.n / 8 } else { self.m * self.n };
+        padded / columns + packing + storing
+    }
+
+    fn panel_count(&self) -> usize {
+        self.n.div_ceil(self.isa.shape().1)
+    }
+
+    fn panel_len(&self) -> usize {
+        self.k * self.isa.shape().1
+    }
+
+    /// Computes the product.
+    ///
+    /// # Safety
+    /// The pointers must be to matrices of the extents, layouts and distances given to [`Product::new`], and
+    /// `out` must overlap neither operand. No other thread may run this product meanwhile.
+    pub(super) unsafe fn run(&self, pool: &Pool, out: *mut f32, lhs: *const f32, rhs: *const f32) {
+        if self.m == 0 || self.n == 0 {
+            return;
+        }
+        let (left, right) = if self.swapped { (rhs, lhs) } else { (lhs, rhs) };
+        let share = self.m * self.n * self.k >= WORTH_SHARING;
+        for b in 0..self.batch as isize {
+            // SAFETY: the batch's matrices lie these distances apart.
+            let p = unsafe {
+                Pointers {
+                    out: out.offset(b * self.distances[0]),
+                    left: left.offset(b * self.distances[1]),
+                    right: right.offset(b * self.distances[2]),
+                    panels: self.panels.as_ref().map_or(std::ptr::null_mut(), |p| p.pointer().cast()),
+                }
+            };
+            if self.panels.is_some() {
+                // SAFETY: each task packs a panel of its own.
+                pool.each(self.panel_count(), share, |panel, _| unsafe { self.pack(&p, panel) });
+            }
+            let by_rows = self.m >= self.n;
+            let tasks = if by_rows { self.m.div_ceil(TASK_ROWS) } else { self.n.div_ceil(TASK_COLUMNS) };
+            pool.each(tasks, share, |task, _| {
+                let (rows, columns) = match by_rows {
+                    true => (task * TASK_ROWS..((task + 1) * TASK_ROWS).min(self.m), 0..self.n),
+                    false => (0..self.m, task * TASK_COLUMNS..((task + 1) * TASK_COLUMNS).min(self.n)),
+                };
+                // SAFETY: tasks write distinct rows or columns.
+                unsafe { self.part(&p, rows, columns) };
+            });
+        }
+    }
+
+    /// Packs one panel: the right operand's rows one after the other, as wide as a tile, zeros beyond its
+    /// last column.
+    ///
+    /// # Safety
+    /// As [`Product::run`]; each panel must be packed by one thread.
+    unsafe fn pack(&self, p: &Pointers, panel: usize) {
+        let width = self.isa.shape().1;
+        let start = panel * width;
+        let columns = width.min(self.n - start);
+        let Layout { row, column } = self.right;
+        // SAFETY: source and panel have these extents.
+        unsafe {
+            let to = p.panels.add(panel * self.panel_len());
+            let from = p.right.offset(start as isize * column);
+            if column == 1 {
+                for k in 0..self.k {
+                    let (from, to) = (from.offset(k as isize * row), to.add(k * width));
+                    std::ptr::copy_nonoverlapping(from, to, columns);
+                    (columns..width).for_each(|j| *to.add(j) = 0.0);
+                }
+                return;
+            }
+            // Small squares, so that both sides stay in the cache.
+            for first in (0..self.k).step_by(16) {
+                let last = (first + 16).min(self.k);
+                for j in 0..columns {
+                    let from = from.offset(j as isize * column);
+                    (first..last).for_each(|k| *to.add(k * width + j) = *from.offset(k as isize * row));
+                }
+                for j in columns..width {
+                    (first..last).for_each(|k| *to.add(k * width + j) = 0.0);
+                }
+            }
+        }
+    }
+
+    /// Computes some rows and columns.
+    ///
+    /// # Safety
+    /// As [`Product::run`]; `columns` must start at a tile's edge, and every panel must be packed.
+    unsafe fn part(&self, p: &Pointers, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) {
+        let (high, wide) = self.isa.shape();
+        for depth in (0..self.k.max(1)).step_by(DEPTH) {
+            let len = DEPTH.min(self.k - depth.min(self.k));
+            for column in columns.clone().step_by(wide) {
+                // SAFETY: every pointer stays inside its matrix or panel.
+                unsafe {
+                    let (right, right_step) = match self.panels {
+                        Some(_) => {
+                            (p.panels.add(column / wide * self.panel_len() + depth * wide).cast_const(), wide as isize)
+                        }
+                        None => (p.right.offset(depth as isize * self.right.row).add(column), self.right.row),
+                    };
+                    let runs = [Run { offset: depth as isize * self.left.column, right: 0, len }];
+                    for row in rows.clone().step_by(high) {
+                        let count = high.min(rows.end - row);
+                        let mut tile = Tile {
+                            left: [std::ptr::null(); MAX_ROWS],
+                            left_step: self.left.column,
+                            runs: &runs,
+                            right,
+                            right_step,
+                            out: [std::ptr::null_mut(); MAX_ROWS],
+                            out_step: self.out.column,
+                            rows: count,
+                            columns: wide.min(columns.end - column),
+                            add: depth > 0,
+                        };
+                        for i in 0..high {
+                            let at = (row + i.min(count - 1)) as isize;
+                            tile.left[i] = p.left.offset(at * self.left.row);
+                            tile.out[i] = p.out.offset(at * self.out.row + column as isize * self.out.column);
+                        }
+                        tile::compute(self.isa, &tile);
+                    }
+                }
+            }
+        }
+    }
+}
+
+const _: () = assert!(TASK_COLUMNS % MAX_COLUMNS == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fill;
+
+    /// Every layout and a spread of extents against three plain loops.
+    #[test]
+    fn products_are_what_three_loops_say() {
+        let isas = [Isa::detect(), Isa::Plain];
+        let pool = Pool::new(2);
+        for [m, n, k] in
+            [[1, 1, 1], [7, 5, 3], [32, 10, 784], [13, 33, 600], [130, 70, 9], [70, 130, 17], [96, 64, 32], [3, 4, 0]]
+        {
+            let (a, b) = (fill(1, m * k, -1.0, 1.0), fill(2, k * n, -1.0, 1.0));
+            for layouts in 0..8 {
+                let layout = |bit: usize, rows: usize, columns: usize| match layouts >> bit & 1 {
+                    0 => Layout { row: columns as isize, column: 1 },
+                    _ => Layout { row: 1, column: rows as isize },
+                };
+                let (lo, la, lb) = (layout(0, m, n), layout(1, m, k), layout(2, k, n));
+                for isa in isas {
+                    let mut out = vec![f32::NAN; m * n];
+                    let product = Product::new(isa, [1, m, n, k], [lo, la, lb], [0; 3]).unwrap();
+                    // SAFETY: the vectors have the extents and layouts given.
+                    unsafe { product.run(&pool, out.as_mut_ptr(), a.as_ptr(), b.as_ptr()) };
+                    for i in 0..m {
+                        for j in 0..n {
+                            let at =
+                                |l: Layout, i: usize, j: usize| (i as isize * l.row + j as isize * l.column) as usize;
+                            let want: f64 = (0..k).map(|k| a[at(la, i, k)] as f64 * b[at(lb, k, j)] as f64).sum();
+                            let got = out[at(lo, i, j)] as f64;
+                            assert!(
+                                (got - want).abs() < 1e-4,
+                                "{m}x{n}x{k} layouts {layouts} {isa:?}: {got} is not {want}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
