@@ -1,6 +1,8 @@
 //! Every op, dtype and shape of the conformance suite on every backend, against the reference; with all
 //! passes and with each of them switched off.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use onestep::backend::Device;
 use onestep::ir::{Graph, Literal};
 use onestep::passes::{Passes, compile};
@@ -36,10 +38,13 @@ fn conforms(device: &Device, passes: Passes) {
     let cases = op_cases();
     let mut wrong = Vec::new();
     for case in &cases {
-        let (outputs, states) = run(device, passes, &case.graph, &case.inputs, &case.states);
-        if let Err(message) = case.check(&outputs, &states) {
-            wrong.push(message);
-        }
+        // A panic must name its case too.
+        let run = AssertUnwindSafe(|| run(device, passes, &case.graph, &case.inputs, &case.states));
+        let verdict = match catch_unwind(run) {
+            Ok((outputs, states)) => case.check(&outputs, &states),
+            Err(_) => Err(format!("{}: panicked", case.name)),
+        };
+        wrong.extend(verdict.err());
     }
     assert!(wrong.is_empty(), "{} of {} cases are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }

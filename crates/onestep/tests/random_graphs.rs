@@ -2,7 +2,9 @@
 
 use onestep::backend::Device;
 use onestep::backend::reference::{Value, evaluate};
-use onestep::ir::{Binary, DType, Graph, Literal, NodeId, Op, ReduceOp, Shape, Type, Unary};
+use onestep::ir::{
+    ArgOp, Binary, Compare, ConvSpec, DType, Graph, Literal, NodeId, Op, ReduceOp, Shape, Type, Unary, Window, infer,
+};
 use onestep::passes::{Passes, compile};
 use onestep::testing::fill;
 use proptest::prelude::*;
@@ -10,14 +12,50 @@ use proptest::prelude::*;
 /// A step of a random program: which op, on which of the values so far, with a number to choose by.
 type Choice = (u8, u16, u16, u32);
 
+/// The values so far.
+struct Values {
+    all: Vec<NodeId>,
+    /// Those that no rounding has touched, so that a comparison, a place or a cast of them cannot tip over.
+    exact: Vec<NodeId>,
+}
+
+/// A window that an axis of this extent holds.
+fn window(extents: &[usize], n: usize) -> Window {
+    let of = |f: &dyn Fn(usize, usize) -> usize| extents.iter().enumerate().map(|(i, &e)| f(n >> (3 * i), e)).collect();
+    let size: Vec<usize> = of(&|n, e| 1 + n % 3.min(e));
+    let padding = size.iter().enumerate().map(|(i, s)| ((n >> (6 + i)) % s, (n >> (8 + i)) % s)).collect();
+    Window { stride: of(&|n, _| 1 + (n >> 1) % 3), size, padding }
+}
+
+/// The sum over axes, divided by the number of its terms so that values stay small.
+fn mean(g: &mut Graph, x: NodeId, axes: &[usize]) -> NodeId {
+    let terms: usize = axes.iter().map(|&a| g.shape(x)[a]).product();
+    let scale = g.full_like(1.0 / terms as f64, x);
+    let scaled = g.mul(x, scale);
+    g.sum(scaled, axes)
+}
+
+/// Whole numbers from -3 to 3, i32, of the first elements of an exact value.
+fn indices(g: &mut Graph, exact: NodeId, count: usize) -> NodeId {
+    let elements = g.shape(exact).elements();
+    let flat = g.reshape(exact, [elements]);
+    let slice = Op::Slice { start: vec![0], stop: vec![count.min(elements)], step: vec![1] };
+    let few = g.add_op(slice, &[flat]);
+    let four = g.full_like(4.0, few);
+    let few = g.mul(few, four);
+    g.cast(few, DType::I32)
+}
+
 /// Grows a graph by one node, if the choice makes sense for its operands.
-fn grow(g: &mut Graph, values: &mut Vec<NodeId>, (kind, a, b, n): Choice) {
-    let pick = |i: u16| values[i as usize % values.len()];
-    let (a, b) = (pick(a), pick(b));
+fn grow(g: &mut Graph, values: &mut Values, (kind, a, b, n): Choice) {
+    let pick = |i: u16, of: &[NodeId]| of[i as usize % of.len()];
+    let (a, b, exact) = (pick(a, &values.all), pick(b, &values.all), pick(b, &values.exact));
     let shape = g.shape(a).clone();
     let rank = shape.rank();
     let n = n as usize;
-    let node = match kind % 16 {
+    let subset: Vec<usize> = (0..rank).filter(|i| n >> i & 1 == 1).collect();
+    let moves = matches!(kind % 32, 6..=11 | 16 | 20);
+    let node = match kind % 32 {
         0..=2 => {
             let ops = [Unary::Tanh, Unary::Neg, Unary::Sigmoid, Unary::Abs, Unary::Erf, Unary::Sin];
             g.push(Op::Unary(ops[n % ops.len()]), &[a])
@@ -83,12 +121,136 @@ fn grow(g: &mut Graph, values: &mut Vec<NodeId>, (kind, a, b, n): Choice) {
             let product = g.push(Op::Dot { ta: false, tb: true }, &[a, b]);
             product.map(|p| g.unary(Unary::Tanh, p))
         }
+        16 => {
+            let op = [ReduceOp::Max, ReduceOp::Min][n / 64 % 2];
+            g.push(Op::Reduce { op, axes: subset }, &[a])
+        }
+        17 => Ok(mean(g, a, &subset)),
+        18 => {
+            // Where the extremes are, as numbers.
+            let axes = (0..g.shape(exact).rank()).filter(|i| n >> i & 1 == 1).collect();
+            let op = [ArgOp::Max, ArgOp::Min][n / 64 % 2];
+            let place = g.add_op(Op::ArgReduce { op, axes }, &[exact]);
+            let place = g.cast(place, DType::F32);
+            let scale = g.full_like(0.0625, place);
+            g.push(Op::Binary(Binary::Mul), &[place, scale])
+        }
+        19 if rank > 0 => {
+            let sums = Op::CumSum { axis: n % rank, exclusive: n >> 4 & 1 == 1, reverse: n >> 5 & 1 == 1 };
+            let scale = g.full_like(1.0 / shape[n % rank] as f64, a);
+            let scaled = g.mul(a, scale);
+            g.push(sums, &[scaled])
+        }
+        20 if rank > 0 => {
+            let index = indices(g, exact, 1);
+            let start = g.reshape(index, Shape::scalar());
+            let axis = n % rank;
+            g.push(Op::DynamicSlice { axis, len: 1 + n / 8 % shape[axis] }, &[a, start])
+        }
+        21 if rank > 0 => {
+            let index = indices(g, exact, 1 + n / 8 % 6);
+            g.push(Op::Gather { axis: n % rank }, &[a, index])
+        }
+        22 if rank > 0 => {
+            let index = indices(g, exact, 1 + n / 8 % 6);
+            let updates = g.add_op(Op::Gather { axis: n % rank }, &[a, index]);
+            let updates = g.neg(updates);
+            g.push(Op::ScatterAdd { axis: n % rank }, &[a, index, updates])
+        }
+        23 if rank == 2 || rank == 3 => {
+            // Pools and their gradients over the axes but the last.
+            let batched: Shape = std::iter::once(1).chain(shape.iter().copied()).collect();
+            let w = window(&shape[..rank - 1], n);
+            let x = g.reshape(a, &batched);
+            if infer::pooled(&batched, &w).is_err() {
+                return;
+            }
+            let pool = if n >> 12 & 1 == 0 { Op::AvgPool(w.clone()) } else { Op::MaxPool(w.clone()) };
+            let pooled = g.add_op(pool, &[x]);
+            if n >> 13 & 1 == 0 {
+                g.push(Op::Reshape(g.shape(pooled)[1..].into()), &[pooled])
+            } else if n >> 14 & 1 == 0 {
+                g.push(Op::AvgPoolGrad { window: w, input: batched }, &[pooled])
+            } else {
+                let other = g.shape(exact).elements();
+                let flat = g.reshape(exact, [other]);
+                let all = batched.elements();
+                let long = Op::Pad { low: vec![0], high: vec![all.saturating_sub(other)], value: 0.25f64.to_bits() };
+                let flat = g.add_op(long, &[flat]);
+                let flat = g.add_op(Op::Slice { start: vec![0], stop: vec![all], step: vec![1] }, &[flat]);
+                let x = g.reshape(flat, &batched);
+                let place = g.add_op(Op::MaxPoolIndex(w.clone()), &[x]);
+                g.push(Op::MaxPoolGrad { window: w, input: batched }, &[place, pooled])
+            }
+        }
+        24 | 25 if *g.shape(exact) == shape => {
+            let ops = [Compare::Eq, Compare::Ne, Compare::Lt, Compare::Le];
+            let limit = g.full_like([0.0, 0.5, -0.25][n / 4 % 3], exact);
+            let condition = g.compare(ops[n % 4], exact, limit);
+            let b = if *g.shape(b) == shape { b } else { limit };
+            g.push(Op::Select, &[condition, a, b])
+        }
+        26 => {
+            let dtype = [DType::I32, DType::U8, DType::Bool, DType::U32][n % 4];
+            let eight = g.full_like(8.0, exact);
+            let scaled = g.mul(exact, eight);
+            let whole = g.cast(scaled, dtype);
+            let axes: Vec<usize> = (0..g.shape(whole).rank()).filter(|i| n >> (i + 2) & 1 == 1).collect();
+            let whole = if dtype == DType::I32 { g.sum(whole, &axes) } else { whole };
+            let back = g.cast(whole, DType::F32);
+            let scale = g.full_like(1.0 / 256.0, back);
+            g.push(Op::Binary(Binary::Mul), &[back, scale])
+        }
+        27 if rank == 3 => {
+            // A product with one operand's batch stretched, and a transposed one.
+            let first = Op::Slice { start: vec![0; 3], stop: vec![1, shape[1], shape[2]], step: vec![1; 3] };
+            let first = g.add_op(first, &[a]);
+            let all = g.broadcast(first, &shape);
+            let product = g.push(Op::Dot { ta: n & 1 == 1, tb: n & 1 == 0 }, &[a, all]);
+            product.map(|p| g.unary(Unary::Tanh, p))
+        }
+        28 if rank == 3 => {
+            // A convolution of a value with itself as weights, and what its gradients would be.
+            let k = 1 + n % shape[1];
+            let part = Op::Slice { start: vec![0; 3], stop: vec![shape[0], k, shape[2]], step: vec![1; 3] };
+            let w = g.add_op(part, &[a]);
+            let pad = (n / 8 % 2, n / 16 % 2);
+            let spec = ConvSpec { stride: vec![1 + n / 32 % 2], padding: vec![pad], dilation: vec![1], groups: 1 };
+            let y = g.add_op(Op::Conv(spec.clone()), &[a, w]);
+            let y = g.unary(Unary::Tanh, y);
+            let node = match n / 64 % 3 {
+                0 => Ok(y),
+                1 => g.push(Op::ConvInputGrad { spec, input: shape.clone() }, &[y, w]),
+                _ => g.push(Op::ConvFilterGrad { spec, filter: g.shape(w).clone() }, &[a, y]),
+            };
+            node.map(|node| g.unary(Unary::Tanh, node))
+        }
+        29 => {
+            // Dear enough to be stored where it is used twice.
+            let x = g.unary(Unary::Sin, a);
+            let x = g.unary(Unary::Erf, x);
+            g.push(Op::Unary(Unary::Cos), &[x])
+        }
+        30 | 31 if rank > 0 => {
+            // The first and the last half of an axis, in turn or joined the other way round.
+            let (axis, half) = (n % rank, shape[n % rank] / 2);
+            let mut part = |start: usize, stop: usize| {
+                let (mut low, mut high) = (vec![0; rank], shape.to_vec());
+                (low[axis], high[axis]) = (start, stop);
+                g.add_op(Op::Slice { start: low, stop: high, step: vec![1; rank] }, &[a])
+            };
+            let parts = [part(half, shape[axis]), part(0, half)];
+            g.push(Op::Concat { axis }, &parts)
+        }
         _ => return,
     };
     if let Ok(node) = node
-        && (1..=600).contains(&g.shape(node).elements())
+        && (1..=1400).contains(&g.shape(node).elements())
     {
-        values.push(node);
+        values.all.push(node);
+        if moves && values.exact.contains(&a) {
+            values.exact.push(node);
+        }
     }
 }
 
@@ -96,15 +258,17 @@ fn program(choices: &[Choice], states: bool) -> (Graph, Vec<Literal>, Vec<Litera
     let mut g = Graph::new();
     let x = g.input("x", Type::new([4, 6], DType::F32)).unwrap();
     let y = g.input("y", Type::new([3, 4, 2], DType::F32)).unwrap();
-    let mut values = vec![x, y];
+    let z = g.input("z", Type::new([3, 300], DType::F32)).unwrap();
+    let mut values = Values { all: vec![x, y, z], exact: vec![x, y, z] };
     let mut initial = Vec::new();
     if states {
         for name in ["p", "q"] {
-            values.push(g.state(name, Type::new([24], DType::F32)).unwrap());
+            values.all.push(g.state(name, Type::new([24], DType::F32)).unwrap());
             initial.push(Literal::from_f32([24], &fill(7 + initial.len() as u32, 24, -1.0, 1.0)).unwrap());
         }
     }
     choices.iter().for_each(|&c| grow(&mut g, &mut values, c));
+    let values = values.all;
     let last: Vec<NodeId> = values.iter().rev().take(3).copied().collect();
     for (i, node) in last.iter().enumerate() {
         g.output(&format!("o{i}"), *node).unwrap();
@@ -116,7 +280,7 @@ fn program(choices: &[Choice], states: bool) -> (Graph, Vec<Literal>, Vec<Litera
         g.update(onestep::ir::StateId(0), fitting[0]).unwrap();
         g.update(onestep::ir::StateId(1), fitting[fitting.len() / 2]).unwrap();
     }
-    let inputs = [Shape::from([4, 6]), Shape::from([3, 4, 2])]
+    let inputs = [Shape::from([4, 6]), Shape::from([3, 4, 2]), Shape::from([3, 300])]
         .iter()
         .enumerate()
         .map(|(i, s)| Literal::from_f32(s, &fill(i as u32, s.elements(), -1.0, 1.0)).unwrap())

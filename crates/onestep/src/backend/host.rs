@@ -8,20 +8,17 @@ use super::StateMemory;
 use crate::error::{Error, Result};
 
 /// A cache line: what buffers are made of, so that they are aligned for every vector width.
-#[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Line([u8; 64]);
+struct Line([u8; 64]);
 
 /// Zeroed, aligned bytes at a fixed address.
 pub(super) struct Bytes {
-    lines: UnsafeCell<Box<[Line]>>,
+    lines: Box<[UnsafeCell<Line>]>,
     len: usize,
 }
 
-// SAFETY: the cell is reached through `pointer` alone, whose callers hold a `Lease` or own the buffer
+// SAFETY: the cells are reached through `pointer` alone, whose callers hold a `Lease` or own the buffer
 // exclusively, so no two threads touch it at once without dividing it up among themselves.
-unsafe impl Send for Bytes {}
-// SAFETY: as above.
 unsafe impl Sync for Bytes {}
 
 impl Bytes {
@@ -32,14 +29,13 @@ impl Bytes {
         memory.try_reserve_exact(lines).map_err(|e| {
             Error::memory(format!("the host cannot give {len} bytes; use a smaller batch or model")).with_source(e)
         })?;
-        memory.resize(lines, Line([0; 64]));
-        Ok(Bytes { lines: UnsafeCell::new(memory.into_boxed_slice()), len })
+        memory.resize_with(lines, || UnsafeCell::new(Line([0; 64])));
+        Ok(Bytes { lines: memory.into_boxed_slice(), len })
     }
 
     /// The first byte. Who writes through it must be the only one to touch those bytes meanwhile.
     pub(super) fn pointer(&self) -> *mut u8 {
-        // SAFETY: only the address of the boxed slice is taken; no reference to its contents is kept.
-        unsafe { (*self.lines.get()).as_mut_ptr().cast() }
+        self.lines.as_ptr().cast::<u8>().cast_mut()
     }
 
     /// The size in bytes.

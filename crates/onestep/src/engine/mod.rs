@@ -11,16 +11,18 @@ mod state;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::backend::Device;
 use crate::error::{Error, Result};
-use crate::passes::{Passes, Plan};
-use crate::trace::{LayerInfo, Literal, Mode};
+use crate::passes::Plan;
+use crate::trace::{LayerInfo, Mode};
 use diagnose::Suspects;
 use metrics::HEALTH;
 use pack::Layout;
 use programs::{Kind, Program, build};
 use state::{Part, STEP, States};
 
+pub use crate::backend::Device;
+pub use crate::passes::Passes;
+pub use crate::trace::{DType, Literal, Module, Scope, Shape, Tensor};
 pub use definition::{Definition, InputScaling, Spec};
 pub use metrics::{Metrics, Phase};
 

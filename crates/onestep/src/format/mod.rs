@@ -4,7 +4,10 @@
 //! the place, and nothing is allocated by a length that was not checked against what is there.
 
 pub mod idx;
+mod model;
 pub mod safetensors;
+
+pub use model::{ModelFile, OutputKind};
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

@@ -149,6 +149,10 @@ fn rule(op: &Op, inputs: &[Type]) -> Result<Type> {
             let x = x()?;
             axes_of(axes, x)?;
             number(x)?;
+            let places: usize = axes.iter().map(|&a| x.shape[a]).product();
+            if i32::try_from(places).is_err() {
+                return Err(Error::shape(format!("{places} places of {x} do not fit i32; reduce fewer axes at once")));
+            }
             Type::new(x.shape.without(axes), DType::I32)
         }
         Op::CumSum { axis, .. } => {

@@ -143,6 +143,24 @@ named_ops! {
     }
 }
 
+impl ReduceOp {
+    /// What it gives over no elements.
+    pub fn identity(self, dtype: DType) -> f64 {
+        match (self, dtype) {
+            (ReduceOp::Sum, _) => 0.0,
+            (ReduceOp::Prod, _) => 1.0,
+            (ReduceOp::Max, DType::I32) => i32::MIN as f64,
+            (ReduceOp::Max, DType::U32 | DType::U8 | DType::Bool) => 0.0,
+            (ReduceOp::Max, DType::F64 | DType::F32 | DType::BF16 | DType::F16) => f64::NEG_INFINITY,
+            (ReduceOp::Min, DType::I32) => i32::MAX as f64,
+            (ReduceOp::Min, DType::U32) => u32::MAX as f64,
+            (ReduceOp::Min, DType::U8) => u8::MAX as f64,
+            (ReduceOp::Min, DType::Bool) => 1.0,
+            (ReduceOp::Min, DType::F64 | DType::F32 | DType::BF16 | DType::F16) => f64::INFINITY,
+        }
+    }
+}
+
 /// A pooling window over the spatial axes of a channels-last tensor `[batch, spatial.., channels]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {

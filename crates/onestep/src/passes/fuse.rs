@@ -131,8 +131,16 @@ fn choose(graph: &Graph, live: &[bool], fuse: bool) -> Vec<bool> {
         let repeated = stretched[i] && !node.inputs.is_empty() && inputs > 0;
         stored[i] = !fuse || again || repeated || cost[i] > EXPRESSION_LIMIT;
     }
-    // Library kernels decide after their inputs were passed, so their wishes are met by now.
-    stored
+    // What one library kernel wants stored may be a view between another and what that one reads.
+    loop {
+        let before = stored.clone();
+        for (_, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
+            node.inputs.iter().for_each(|&input| require_operand(graph, &node.op, input, &mut stored));
+        }
+        if stored == before {
+            return stored;
+        }
+    }
 }
 
 /// Marks what a library kernel needs stored to read one of its inputs.

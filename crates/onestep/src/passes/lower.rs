@@ -80,6 +80,14 @@ impl Places<'_> {
         }
         let reduced = self.reduced_extents(id);
         let grid = node.shape.clone();
+        if reduced.contains(&0) {
+            let nothing = if let Op::Reduce { op, .. } = &node.op { op.identity(node.dtype) } else { 0.0 };
+            return Some(self.nest(id, &grid, &[], |b, at, _| {
+                let value = b.constant(nothing, node.dtype);
+                b.store(out, &grid, at, 0, value);
+                Ok(vec![b.finish_phase()])
+            }));
+        }
         Some(self.nest(id, &grid, &reduced, |b, at, over| {
             let (fold, value) = match b.reduction(id, at, over)? {
                 None => {
@@ -474,8 +482,10 @@ impl<'a> Builder<'a> {
             Op::MaxPool(w) | Op::MaxPoolIndex(w) | Op::AvgPool(w) => {
                 let (from, inside) = window_input(at, over, w, places.graph.shape(x()));
                 let (fold, fill) = match &node.op {
-                    Op::MaxPool(_) => (Fold::Value(ReduceOp::Max), lowest(places.graph.dtype(x()))),
-                    Op::MaxPoolIndex(_) => (Fold::Place(crate::ir::ArgOp::Max), lowest(places.graph.dtype(x()))),
+                    Op::MaxPool(_) => (Fold::Value(ReduceOp::Max), ReduceOp::Max.identity(places.graph.dtype(x()))),
+                    Op::MaxPoolIndex(_) => {
+                        (Fold::Place(crate::ir::ArgOp::Max), ReduceOp::Max.identity(places.graph.dtype(x())))
+                    }
                     _ => (Fold::Value(ReduceOp::Sum), 0.0),
                 };
                 (fold, self.within(x(), &from, &[], inside, fill)?)
@@ -619,13 +629,4 @@ fn window_input(
 /// The row-major number of an element in its window.
 fn window_place(over: &[Affine], size: &[usize]) -> Affine {
     over.iter().zip(size).fold(Affine::default(), |sum, (r, &n)| sum.scaled(n as i64).plus(r, 1))
-}
-
-/// The identity of a maximum.
-fn lowest(dtype: DType) -> f64 {
-    match dtype {
-        DType::F64 | DType::F32 | DType::BF16 | DType::F16 => f64::NEG_INFINITY,
-        DType::I32 => i32::MIN as f64,
-        DType::U32 | DType::U8 | DType::Bool => 0.0,
-    }
 }

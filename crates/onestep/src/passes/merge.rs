@@ -106,6 +106,10 @@ fn merged(plan: &Plan, a: &LoopKernel, b: &LoopKernel, target: &Target) -> Optio
                     }
                     earliest = earliest.max(from.phase);
                     if from.per_row_element {
+                        // It is at hand in that phase alone.
+                        if exactly.is_some_and(|p| p != from.phase) {
+                            return None;
+                        }
                         exactly = Some(from.phase);
                     }
                 }

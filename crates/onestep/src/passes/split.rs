@@ -133,13 +133,18 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (
     wide.insert(if parts_last { grid.len() } else { 0 }, parts);
     let mut first = phase.clone();
     first.reduce[inner] /= parts;
+    // Parts of one element leave no variable to walk.
+    let left = if first.reduce[inner] == 1 { 0 } else { parts as i64 };
     first.map_indices(|a| {
         a.substitute(|var| match var {
             Var::Grid(i) => Affine::var(Var::Grid(i + shift), 1),
-            Var::Reduce(i) if i as usize == inner => Affine::var(part, 1).plus(&Affine::var(var, 1), parts as i64),
+            Var::Reduce(i) if i as usize == inner => Affine::var(part, 1).plus(&Affine::var(var, 1), left),
             other => Affine::var(other, 1),
         })
     });
+    if left == 0 {
+        first.reduce.pop();
+    }
     let points: usize = grid.iter().product();
     let mut store = Phase::default();
     let mut second = Phase { reduce: vec![parts], ..Phase::default() };
@@ -153,9 +158,6 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (
         let index = if parts_last { point.scaled(parts as i64).plus(&r, 1) } else { point.plus(&r, points as i64) };
         second.body.push(Typed { expr: load(buffer, index), dtype: *dtype });
         second.outs.push(Out::Reduce { fold: *fold, value, carry: *carry, dtype: *dtype });
-    }
-    if first.reduce[inner] == 1 {
-        first.reduce.remove(inner);
     }
     (LoopKernel { grid: wide, phases: vec![first, store] }, second)
 }

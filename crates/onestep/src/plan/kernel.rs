@@ -308,6 +308,18 @@ impl LibraryKernel {
         }
     }
 
+    /// How many elements it writes, densely from the first on.
+    pub fn written(&self) -> usize {
+        match self {
+            LibraryKernel::Dot { extents: [b, m, n, _], .. } => b * m * n,
+            LibraryKernel::Conv { direction: ConvDirection::Forward, output, .. } => output.iter().product(),
+            LibraryKernel::Conv { direction: ConvDirection::InputGrad, input, .. } => input.iter().product(),
+            LibraryKernel::Conv { direction: ConvDirection::FilterGrad, filter, .. } => filter.iter().product(),
+            LibraryKernel::CumSum { extents, .. } => extents.iter().product(),
+            LibraryKernel::ScatterAdd { extents: [o, n, _, i], .. } => o * n * i,
+        }
+    }
+
     /// The same call over other operands (those read in order, then the one written) of another dtype.
     pub fn with_operands<E>(mut self, to: DType, mut f: impl FnMut(&Operand) -> Result<Operand, E>) -> Result<Self, E> {
         match &mut self {

@@ -2,6 +2,7 @@
 //! suite that every backend is run over against the reference. Not part of the public API.
 
 mod elementwise;
+mod fusion;
 mod inputs;
 mod movement;
 mod reductions;
@@ -102,6 +103,11 @@ pub fn op_cases() -> Vec<OpCase> {
         reductions::dots,
         reductions::convolutions,
         reductions::indexing,
+        fusion::crossed_reductions,
+        fusion::reductions_of_nothing,
+        fusion::rows_kept_twice,
+        fusion::views_of_views,
+        fusion::neighbours,
     ];
     subjects.iter().for_each(|add| add(&mut suite));
     suite.cases

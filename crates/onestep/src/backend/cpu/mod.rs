@@ -116,8 +116,8 @@ enum Prepared {
         tensors: [Operand; 3],
     },
     Serial(LibraryKernel),
-    /// A kernel on narrow floats: operands (with their element counts) are widened, the inner kernel runs on
-    /// f32, its result is narrowed.
+    /// A kernel on narrow floats: operands are widened, the inner kernel runs on f32, what it wrote is
+    /// narrowed.
     Narrow {
         dtype: DType,
         inner: Box<Prepared>,
@@ -126,10 +126,11 @@ enum Prepared {
     },
 }
 
-/// An f32 copy of a narrow buffer.
+/// An f32 copy of a narrow buffer, and the elements of it that are read or written.
 struct Widened {
     buffer: usize,
     copy: usize,
+    first: usize,
     len: usize,
 }
 
@@ -214,12 +215,14 @@ impl Program {
             program.buffers.0.push(memory.pointer());
             program.constants.push(memory);
             let copy = program.buffers.0.len() - 1;
-            copies.push(Widened { buffer: operand.buffer.index(), copy, len: buffer.len });
+            copies.push(Widened { buffer: operand.buffer.index(), copy, first: 0, len: buffer.len });
             Ok(Operand { buffer: BufferId(copy as u32), ..operand.clone() })
         };
         let inner = kernel.clone().with_operands(DType::F32, |o| widened(self, o))?;
         let inner = Box::new(self.wide(&inner)?);
-        let out = copies.pop().unwrap_or_else(|| panic!("onestep bug: a library kernel writes nothing"));
+        let mut out = copies.pop().unwrap_or_else(|| panic!("onestep bug: a library kernel writes nothing"));
+        // Its neighbours in the buffer are others' results.
+        (out.first, out.len) = (kernel.out().offset as usize, kernel.written());
         Ok(Prepared::Narrow { dtype, inner, reads: copies, out })
     }
 
@@ -278,17 +281,20 @@ impl Program {
             }
             Prepared::Narrow { dtype, inner, reads, out } => {
                 for w in reads {
-                    // SAFETY: both buffers have `len` elements, of two and of four bytes, and are distinct.
-                    let (from, to) =
-                        unsafe { (self.slice::<u16>(w.buffer, 0, w.len), self.slice::<f32>(w.copy, 0, w.len)) };
+                    // SAFETY: both buffers have these elements, of two and of four bytes, and are distinct.
+                    let (from, to) = unsafe {
+                        (self.slice::<u16>(w.buffer, w.first, w.len), self.slice_mut::<f32>(w.copy, w.first, w.len))
+                    };
                     library::widen(*dtype, from, to);
                 }
-                if let Prepared::Conv { .. } | Prepared::Dot { .. } | Prepared::Serial(_) = **inner {
-                    self.execute(inner);
-                }
+                self.execute(inner);
                 // SAFETY: as above.
-                let (from, to) =
-                    unsafe { (self.slice::<f32>(out.copy, 0, out.len), self.slice::<u16>(out.buffer, 0, out.len)) };
+                let (from, to) = unsafe {
+                    (
+                        self.slice::<f32>(out.copy, out.first, out.len),
+                        self.slice_mut::<u16>(out.buffer, out.first, out.len),
+                    )
+                };
                 library::narrow(*dtype, from, to);
             }
         }
@@ -301,20 +307,20 @@ impl Program {
                 let len = extents.iter().product();
                 let (x, out) = (whole(x, len), whole(out, len));
                 // SAFETY: the plan's dense operands lie inside their buffers, of T's size, and are distinct.
-                let (x, out) = unsafe { (self.slice::<T>(x.0, x.1, x.2), self.slice::<T>(out.0, out.1, out.2)) };
+                let (x, out) = unsafe { (self.slice::<T>(x.0, x.1, x.2), self.slice_mut::<T>(out.0, out.1, out.2)) };
                 library::cumsum(*extents, *exclusive, *reverse, x, out);
             }
             LibraryKernel::ScatterAdd { extents: [o, n, indices, i], base, index, updates, out, .. } => {
                 let (base, index) = (whole(base, o * n * i), whole(index, *indices));
                 let (updates, out) = (whole(updates, o * indices * i), whole(out, o * n * i));
-                // SAFETY: as above.
+                // SAFETY: as above; what is read may be one buffer twice.
                 unsafe {
                     library::scatter_add(
                         [*o, *n, *indices, *i],
                         self.slice::<T>(base.0, base.1, base.2),
                         self.slice::<i32>(index.0, index.1, index.2),
                         self.slice::<T>(updates.0, updates.1, updates.2),
-                        self.slice::<T>(out.0, out.1, out.2),
+                        self.slice_mut::<T>(out.0, out.1, out.2),
                     );
                 }
             }
@@ -328,14 +334,51 @@ impl Program {
     }
 
     /// # Safety
-    /// The buffer must hold `offset + len` elements of `T`, and no other reference may write them.
+    /// The buffer must hold `first + len` elements of `T`, and nothing may write them meanwhile.
+    unsafe fn slice<T>(&self, buffer: usize, first: usize, len: usize) -> &[T] {
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: promised by the caller.
+        unsafe { std::slice::from_raw_parts(self.buffers.0[buffer].cast::<T>().add(first), len) }
+    }
+
+    /// # Safety
+    /// The buffer must hold `first + len` elements of `T`, and nothing else may touch them meanwhile.
     #[allow(clippy::mut_from_ref, reason = "the plan decides who writes which buffer, see the safety contract")]
-    unsafe fn slice<T>(&self, buffer: usize, offset: usize, len: usize) -> &mut [T] {
+    unsafe fn slice_mut<T>(&self, buffer: usize, first: usize, len: usize) -> &mut [T] {
         if len == 0 {
             return &mut [];
         }
         // SAFETY: promised by the caller.
-        unsafe { std::slice::from_raw_parts_mut(self.buffers.0[buffer].cast::<T>().add(offset), len) }
+        unsafe { std::slice::from_raw_parts_mut(self.buffers.0[buffer].cast::<T>().add(first), len) }
+    }
+}
+
+/// States taken for exclusive use, the first `count` so far; given back however the run ends.
+struct Held<'a> {
+    states: &'a [Memory],
+    count: usize,
+}
+
+impl<'a> Held<'a> {
+    fn all(states: &'a [Memory]) -> Result<Self> {
+        let mut held = Held { states, count: 0 };
+        for memory in states {
+            memory.downcast::<HostMemory>()?.acquire()?;
+            held.count += 1;
+        }
+        Ok(held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        for memory in &self.states[..self.count] {
+            if let Ok(memory) = memory.downcast::<HostMemory>() {
+                memory.release();
+            }
+        }
     }
 }
 
@@ -357,22 +400,9 @@ impl Executable for Program {
     }
 
     fn run(&mut self) -> Result<()> {
-        let mut held = 0;
-        let mut result = Ok(());
-        for memory in &self.states {
-            result = memory.downcast::<HostMemory>().and_then(HostMemory::acquire);
-            if result.is_err() {
-                break;
-            }
-            held += 1;
-        }
-        if result.is_ok() {
-            self.kernels.iter().for_each(|kernel| self.execute(kernel));
-        }
-        for memory in &self.states[..held] {
-            memory.downcast::<HostMemory>()?.release();
-        }
-        result
+        let _held = Held::all(&self.states)?;
+        self.kernels.iter().for_each(|kernel| self.execute(kernel));
+        Ok(())
     }
 
     fn read_output(&mut self, index: usize) -> Result<Literal> {

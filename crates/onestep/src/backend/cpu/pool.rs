@@ -43,25 +43,26 @@ impl Pool {
     }
 }
 
-/// One value for each thread.
+/// One value for each thread, or for each task.
 pub(super) struct PerThread<T>(Vec<UnsafeCell<T>>);
 
-// SAFETY: `get` promises that a thread's value is used by that thread alone.
+// SAFETY: `get` promises that a value is used by one thread at a time.
 unsafe impl<T: Send> Sync for PerThread<T> {}
 
 impl<T> PerThread<T> {
-    /// A value for each of `count` threads.
+    /// A value for each of `count` threads or tasks.
     pub(super) fn new(count: usize, value: impl FnMut() -> T) -> Self {
         PerThread(std::iter::repeat_with(value).take(count).map(UnsafeCell::new).collect())
     }
 
-    /// The value of a thread.
+    /// The value of a number.
     ///
     /// # Safety
-    /// `thread` must be the number [`Pool::each`] gave to the caller, who must hold no other reference to it.
-    #[allow(clippy::mut_from_ref, reason = "each thread has its own value, see the safety contract")]
-    pub(super) unsafe fn get(&self, thread: usize) -> &mut T {
+    /// There must be no other reference to it: within [`Pool::each`], the number is the thread's, or the
+    /// task's, as [`Pool::each`] gave it, and always the same of the two.
+    #[allow(clippy::mut_from_ref, reason = "each thread or task has its own value, see the safety contract")]
+    pub(super) unsafe fn get(&self, number: usize) -> &mut T {
         // SAFETY: promised by the caller.
-        unsafe { &mut *self.0[thread].get() }
+        unsafe { &mut *self.0[number].get() }
     }
 }

@@ -105,7 +105,7 @@ unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std:
                 // SAFETY: passed on from the caller.
                 unsafe {
                     steps(phase, buffers, s, n);
-                    outs(phase, buffers, s, n, tape.along, row);
+                    outs(tape, phase, buffers, s, n, row);
                 }
             }
             end(phase, s, tape.along);
@@ -124,29 +124,10 @@ fn constants(phase: &PhaseTape, s: &mut Scratch) {
 /// Sets the carries that a phase folds into to their identities.
 fn begin(phase: &PhaseTape, s: &mut Scratch) {
     for out in &phase.outs {
-        let OutTape::Reduce { fold, carry, dtype, .. } = out else { continue };
-        let identity = match fold {
-            Fold::Value(op) => identity(*op, *dtype),
-            Fold::Place(_) => 0,
-        };
-        s.carries[*carry].fill(identity);
-        s.totals[*carry].fill(identity);
+        let OutTape::Reduce { identity, carry, .. } = out else { continue };
+        s.carries[*carry].fill(*identity);
+        s.totals[*carry].fill(*identity);
         s.places[*carry].fill(-1);
-    }
-}
-
-fn identity(op: ReduceOp, dtype: DType) -> u32 {
-    match (op, dtype) {
-        (ReduceOp::Sum, _) => 0,
-        (ReduceOp::Prod, DType::F64 | DType::F32 | DType::BF16 | DType::F16) => 1f32.to_bits(),
-        (ReduceOp::Prod, _) => 1,
-        (ReduceOp::Max, DType::I32) => i32::MIN as u32,
-        (ReduceOp::Min, DType::I32) => i32::MAX as u32,
-        (ReduceOp::Max, DType::U32 | DType::U8 | DType::Bool) => 0,
-        (ReduceOp::Min, DType::U8) => 0xff,
-        (ReduceOp::Min, DType::U32 | DType::Bool) => u32::MAX,
-        (ReduceOp::Max, _) => f32::NEG_INFINITY.to_bits(),
-        (ReduceOp::Min, _) => f32::INFINITY.to_bits(),
     }
 }
 
@@ -192,7 +173,7 @@ fn beats(op: ArgOp, dtype: DType, new: u32, best: u32) -> bool {
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn outs(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize, along: Along, row: usize) {
+unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize, row: usize) {
     for out in &phase.outs {
         match out {
             OutTape::Store { buffer, dtype, index, value } => {
@@ -206,7 +187,7 @@ unsafe fn outs(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize, 
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 s.carries[*carry][..n].copy_from_slice(lanes);
             }
-            OutTape::Reduce { fold: Fold::Value(op), value, carry, dtype } => {
+            OutTape::Reduce { fold: Fold::Value(op), value, carry, dtype, .. } => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 let partial = &mut s.carries[*carry][..n];
@@ -220,14 +201,15 @@ unsafe fn outs(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize, 
                     }
                 }
             }
-            OutTape::Reduce { fold: Fold::Place(op), value, carry, dtype } => {
+            OutTape::Reduce { fold: Fold::Place(op), value, carry, dtype, .. } => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
-                let first = if along == Along::Grid { row } else { row * phase.rows.chunk * phase.rows.inner };
+                let first = phase.rows.number(&s.at[tape.grid.extents.len()..]);
+                let step = if tape.along == Along::Grid { 0 } else { 1 };
                 for (i, &lane) in lanes.iter().enumerate() {
                     if s.places[*carry][i] < 0 || beats(*op, *dtype, lane, s.carries[*carry][i]) {
                         s.carries[*carry][i] = lane;
-                        s.places[*carry][i] = (if along == Along::Grid { first } else { first + i }) as i32;
+                        s.places[*carry][i] = (first + i * step) as i32;
                     }
                 }
             }
@@ -324,6 +306,7 @@ fn on_lane(map: &Map, base: i64, lets: &[[i64; LANES]], lane: usize) -> i64 {
         Pattern::Uniform => 0,
         Pattern::Contiguous => lane as i64,
         Pattern::Table(table) => table[lane] as i64,
+        Pattern::Wide(table) => table[lane],
     };
     map.lets.iter().fold(base + pattern, |sum, &(l, c)| sum + c * lets[l][lane])
 }
@@ -468,6 +451,7 @@ unsafe fn load_as<T: Copy>(from: &Access, memory: *const T, s: &Scratch, lanes: 
         Pattern::Uniform => lanes.fill(at(base)),
         Pattern::Contiguous => lanes.iter_mut().enumerate().for_each(|(lane, to)| *to = at(base + lane as i64)),
         Pattern::Table(table) => lanes.iter_mut().zip(table).for_each(|(to, &t)| *to = at(base + t as i64)),
+        Pattern::Wide(table) => lanes.iter_mut().zip(table).for_each(|(to, &t)| *to = at(base + t)),
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) struct GuardTape {
 /// What becomes of a register.
 pub(super) enum OutTape {
     Store { buffer: usize, dtype: DType, index: Map, value: usize },
-    Reduce { fold: Fold, value: usize, carry: usize, dtype: DType },
+    Reduce { fold: Fold, identity: u32, value: usize, carry: usize, dtype: DType },
 }
 
 /// An index map: a part that moves with the loops and a pattern across the lanes.
@@ -94,6 +94,8 @@ pub(super) enum Pattern {
     Uniform,
     Contiguous,
     Table(Box<[i32]>),
+    /// As a table, for lanes that lie too far apart for 32 bits.
+    Wide(Box<[i64]>),
 }
 
 /// A space cut into blocks of lanes: axes before `axis` are walked, `axis` in chunks, those after it lie
@@ -148,6 +150,11 @@ impl Blocks {
         self.chunk.min(self.extents[self.axis] - start) * self.inner
     }
 
+    /// The row-major number of a block's first element, whose coordinates [`Blocks::start`] wrote.
+    pub(super) fn number(&self, at: &[i64]) -> usize {
+        (0..=self.axis).fold(0, |sum, axis| sum * self.extents[axis] + at[axis] as usize) * self.inner
+    }
+
     /// Coefficients of a map on this space's lanes, as a table over one block.
     fn pattern(&self, coefficients: &[i64]) -> Pattern {
         let lanes = self.chunk * self.inner;
@@ -167,7 +174,8 @@ impl Blocks {
         } else if table.iter().enumerate().all(|(i, &t)| t == i as i64) {
             Pattern::Contiguous
         } else {
-            Pattern::Table(table.iter().map(|&t| t as i32).collect())
+            let narrow = table.iter().map(|&t| i32::try_from(t).ok()).collect::<Option<_>>();
+            narrow.map_or_else(|| Pattern::Wide(table.into()), Pattern::Table)
         }
     }
 }
@@ -350,7 +358,12 @@ fn phase(plan: &Plan, phase: &Phase, along: Along, grid: &Blocks, stored: &[usiz
             value: value.index(),
         },
         Out::Reduce { fold, value, carry, .. } => {
-            OutTape::Reduce { fold: *fold, value: value.index(), carry: *carry, dtype: phase.body[value.index()].dtype }
+            let dtype = phase.body[value.index()].dtype;
+            let identity = match fold {
+                Fold::Value(op) => lane(op.identity(dtype), dtype),
+                Fold::Place(_) => 0,
+            };
+            OutTape::Reduce { fold: *fold, identity, value: value.index(), carry: *carry, dtype }
         }
     });
     PhaseTape { reduces: !phase.reduce.is_empty(), constants, steps, outs: outs.collect(), rows }

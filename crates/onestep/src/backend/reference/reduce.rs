@@ -3,7 +3,7 @@
 use super::Value;
 use super::elementwise::binary;
 use super::movement::permute;
-use crate::ir::{ArgOp, Binary, DType, ReduceOp};
+use crate::ir::{ArgOp, Binary, ReduceOp};
 
 /// Applies `f` to the elements that fold into each result, row-major over the folded axes.
 fn fold_rows(x: &Value, axes: &[usize], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
@@ -14,22 +14,6 @@ fn fold_rows(x: &Value, axes: &[usize], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     (0..x.shape.without(axes).elements()).map(|i| f(&rows[i * len..(i + 1) * len])).collect()
 }
 
-/// What a reduction over no elements gives.
-pub(super) fn identity(op: ReduceOp, dtype: DType) -> f64 {
-    match (op, dtype) {
-        (ReduceOp::Sum, _) => 0.0,
-        (ReduceOp::Prod, _) => 1.0,
-        (ReduceOp::Max, DType::I32) => i32::MIN as f64,
-        (ReduceOp::Max, DType::U32 | DType::U8 | DType::Bool) => 0.0,
-        (ReduceOp::Max, _) => f64::NEG_INFINITY,
-        (ReduceOp::Min, DType::I32) => i32::MAX as f64,
-        (ReduceOp::Min, DType::U32) => u32::MAX as f64,
-        (ReduceOp::Min, DType::U8) => u8::MAX as f64,
-        (ReduceOp::Min, DType::Bool) => 1.0,
-        (ReduceOp::Min, _) => f64::INFINITY,
-    }
-}
-
 /// Folds axes in order, from the identity.
 pub(super) fn reduce(op: ReduceOp, x: &Value, axes: &[usize]) -> Vec<f64> {
     let step = match op {
@@ -38,7 +22,7 @@ pub(super) fn reduce(op: ReduceOp, x: &Value, axes: &[usize]) -> Vec<f64> {
         ReduceOp::Max => Binary::Max,
         ReduceOp::Min => Binary::Min,
     };
-    fold_rows(x, axes, |row| row.iter().fold(identity(op, x.dtype), |a, &b| binary(step, x.dtype, a, b)))
+    fold_rows(x, axes, |row| row.iter().fold(op.identity(x.dtype), |a, &b| binary(step, x.dtype, a, b)))
 }
 
 /// Whether `v` takes the place of the extreme so far: it is beyond it, or the first NaN.
@@ -79,6 +63,7 @@ pub(super) fn cumsum(x: &Value, axis: usize, exclusive: bool, reverse: bool) -> 
 mod tests {
     use super::super::tests::{floats, ints, run, value};
     use super::*;
+    use crate::ir::DType;
     use crate::ir::Op;
 
     fn cube() -> Value {

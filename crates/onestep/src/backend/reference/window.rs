@@ -1,7 +1,7 @@
 //! Sliding windows: which input element each window tap meets, and pooling.
 
 use super::Value;
-use super::reduce::{beats, identity};
+use super::reduce::beats;
 use crate::ir::{ArgOp, ReduceOp, Shape, Window};
 
 /// A tap of a window that lies inside the input, as row-major places over the spatial axes.
@@ -80,7 +80,7 @@ fn pooling(input: &Shape, output: &Shape, w: &Window, mut f: impl FnMut(usize, u
 /// input element under it gives the dtype's lowest value and place 0.
 pub(super) fn max_pool(x: &Value, output: &Shape, w: &Window) -> (Vec<f64>, Vec<f64>) {
     let n = output.elements();
-    let mut best = vec![identity(ReduceOp::Max, x.dtype); n];
+    let mut best = vec![ReduceOp::Max.identity(x.dtype); n];
     let (mut place, mut seen) = (vec![0.0; n], vec![false; n]);
     pooling(&x.shape, output, w, |i, tap, o| {
         if !seen[o] || beats(ArgOp::Max, x.data[i], best[o]) {

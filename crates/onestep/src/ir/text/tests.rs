@@ -208,6 +208,12 @@ fn faults_name_their_place() {
         "%1: f32[99999999999,99999999999] = iota {axis=0}",
         expect!["line 4, column 5: f32[99999999999,99999999999] has more than 2^48 elements"],
     );
+    check(
+        "%1: f32[70000,70000] = iota {axis=0}\n%2: i32[] = argmax(%1) {axes=[0,1]}",
+        expect![
+            "line 5, column 13: argmax: 4900000000 places of f32[70000,70000] do not fit i32; reduce fewer axes at once"
+        ],
+    );
     check("}", expect!["line 5, column 1: expected the end of the text but found `}`"]);
 }
 

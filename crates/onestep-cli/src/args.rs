@@ -1,0 +1,137 @@
+//! The command line: each subcommand and flag with its help in one place.
+
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+use clap::{Parser, Subcommand};
+use onestep::Result;
+use onestep::prelude::Device;
+
+/// Train neural networks with one device submission per step.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model and save it in a run folder
+    Train(TrainArgs),
+    /// Print an embedded recipe (digits, mnist), a config file to start from
+    Recipe {
+        /// The recipe's name
+        name: String,
+    },
+    /// List the devices that can be used, best first
+    Devices,
+    /// Classify PNG images with a trained model
+    Predict(PredictArgs),
+    /// Repeat a run's test figures
+    Eval(EvalArgs),
+}
+
+/// Arguments of `onestep train`.
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    /// A recipe (digits, mnist) or a config file
+    #[arg(value_name = "RECIPE|FILE.toml")]
+    pub what: String,
+    /// The folder of the data files, over the config's
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Passes over the training data, over the config's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: Option<u32>,
+    /// Samples a step, over the config's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_size: Option<u32>,
+    /// The optimizer's base learning rate, over the config's
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f64>,
+    /// What initial weights, random numbers and the order of samples follow from, over the config's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// The run folder to make [default: runs/NAME-NUMBER, a fresh one]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write into a run folder that exists, over the run in it
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// End with one line of JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Where it runs.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `onestep predict`.
+#[derive(Debug, clap::Args)]
+pub struct PredictArgs {
+    /// A run folder or a model file
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// PNG images of the size that the model was trained on, of any colour type
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    /// Turn brightness round first: for dark ink on light paper where the training data are light on dark, as the
+    /// digits and MNIST are
+    #[arg(long)]
+    pub invert: bool,
+    /// How many classes to show for each image, best first
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+    /// Where it runs.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `onestep eval`.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// A run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The folder of the data files, over the run's
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Where something runs.
+#[derive(Debug, clap::Args)]
+pub struct DeviceArgs {
+    /// The device, see `onestep devices`
+    #[arg(long, value_name = "NAME", default_value = "best")]
+    device: String,
+    /// Threads of the CPU, at most one for each core [default: as many]; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+impl DeviceArgs {
+    /// The device.
+    ///
+    /// # Errors
+    /// A name that no device here has.
+    pub fn open(&self) -> Result<Device> {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Device::named(&self.device, self.threads.map(|threads| usize::from(threads).min(cores)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

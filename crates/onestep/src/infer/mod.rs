@@ -1,0 +1,5 @@
+//! Using a trained model: the [`Predictor`].
+
+mod predictor;
+
+pub use predictor::Predictor;
