@@ -13,7 +13,7 @@ use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, MaxPool2d, Padding, loss};
 use onestep::optim::{AdamW, Clip, Schedule};
 use onestep::passes::Passes;
 use onestep::testing::{fill, hash_uniform};
-use onestep::trace::{Scope, Shape, Tensor};
+use onestep::trace::{Module, Scope, Shape, Tensor};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };

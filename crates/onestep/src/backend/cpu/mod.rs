@@ -112,7 +112,7 @@ enum Prepared {
         tensors: [Operand; 3],
     },
     Conv {
-        conv: Conv,
+        conv: Box<Conv>,
         tensors: [Operand; 3],
     },
     Serial(LibraryKernel),
@@ -240,7 +240,7 @@ impl Program {
             LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, .. } => {
                 let conv = Conv::new(self.isa, *direction, spec, [input, filter, output], self.pool.count());
                 self.scratch_bytes += conv.bytes();
-                Prepared::Conv { conv, tensors: [a.clone(), b.clone(), out.clone()] }
+                Prepared::Conv { conv: Box::new(conv), tensors: [a.clone(), b.clone(), out.clone()] }
             }
             LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => Prepared::Serial(kernel.clone()),
         })

@@ -234,7 +234,7 @@ impl Product {
     }
 }
 
-const _: () = assert!(TASK_COLUMNS % MAX_COLUMNS == 0);
+const _: () = assert!(TASK_COLUMNS.is_multiple_of(MAX_COLUMNS));
 
 #[cfg(test)]
 mod tests {
