@@ -8,6 +8,7 @@ use onestep::ir::{
 use onestep::passes::{Passes, compile};
 use onestep::testing::fill;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// A step of a random program: which op, on which of the values so far, with a number to choose by.
 type Choice = (u8, u16, u16, u32);
@@ -314,8 +315,9 @@ fn agree(choices: &[Choice], states: bool, passes: &str) -> Result<(), TestCaseE
     Ok(())
 }
 
+// The seed is fixed, so that a change is judged by the change; vary it to look for more.
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn fused_is_unfused(choices in prop::collection::vec(any::<Choice>(), 1..24), states: bool) {
