@@ -1,13 +1,14 @@
 //! Random small models through the engine: training, evaluation and prediction on the CPU, with all passes
 //! and with some of them off, must be what the reference gives.
 //!
-//! How far f32 may be off follows from the model itself: the reference runs once more from parameters that
-//! are a few units in the last place away, and what that moves is what rounding may move.
+//! How far f32 may be off follows from the model itself: the reference runs once more from parameters and
+//! inputs that are a few units in the last place away, and the CPU without any passes from such that are one
+//! away. What that moves is what rounding may move.
 
 use std::rc::Rc;
 
 use onestep::backend::Device;
-use onestep::engine::{Definition, Engine, InputScaling, Metrics, Phase, Spec};
+use onestep::engine::{Definition, Engine, InputScaling, Phase, Spec};
 use onestep::ir::{DType, Literal, Shape};
 use onestep::nn::{
     Activation, AvgPool2d, BatchNorm, Conv1d, Conv2d, ConvTranspose2d, Dropout, Embedding, Flatten, GlobalAvgPool,
@@ -19,13 +20,14 @@ use onestep::testing::{fill, hash_uniform};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-/// How far the second reference's parameters are away, relatively: 2^-18, 32 units of f32.
-const NUDGE: f64 = 1.0 / 262_144.0;
-/// What rounding may move for each unit that the nudge moves: terms of sums are rounded more than once, and
-/// the nudge is one direction of many.
-const MARGIN: f64 = 2.0;
-/// Allowed where the nudge moves nothing: 32 units of f32, relative to a tensor's largest element or 1.
-const FLOOR: f64 = 32.0 / 8_388_608.0;
+/// A unit in the last place of f32 at 1.
+const UNIT: f64 = 1.0 / 8_388_608.0;
+/// How much further off than what nudges move: they are few directions of many.
+const MARGIN: f64 = 4.0;
+/// Allowed where nudges move nothing, relative to the largest element of a tensor, or 1.
+const FLOOR: f64 = 32.0 * UNIT;
+/// No passes at all.
+const NONE: &str = "-simplify,-fuse,-schedule,-memory";
 
 /// Numbers that follow from a seed.
 struct Dice(u64);
@@ -50,9 +52,15 @@ struct Model {
     layers: Sequential,
     count: usize,
     shape: Vec<usize>,
+    /// Whether it normalises over batches.
+    batch_norm: bool,
 }
 
 impl Model {
+    fn new(shape: Vec<usize>) -> Self {
+        Model { layers: Sequential::new(), count: 0, shape, batch_norm: false }
+    }
+
     fn add(&mut self, layer: impl Into<LayerSpec>, shape: Vec<usize>) {
         let layers = std::mem::take(&mut self.layers);
         self.layers = layers.add(&format!("l{}", self.count), layer);
@@ -60,8 +68,11 @@ impl Model {
         self.shape = shape;
     }
 
+    /// Any activation; of one class there is no softmax, for it is 1, and what rounding leaves of its logarithm
+    /// is all that a normalisation after it would see.
     fn activation(&mut self, dice: &mut Dice) {
-        self.add(dice.of(&Activation::ALL), self.shape.clone());
+        let count = if self.shape.ends_with(&[1]) { Activation::ALL.len() - 2 } else { Activation::ALL.len() };
+        self.add(dice.of(&Activation::ALL[..count]), self.shape.clone());
     }
 
     /// A layer that keeps the shape.
@@ -69,7 +80,10 @@ impl Model {
         let shape = self.shape.clone();
         let last = shape[shape.len() - 1];
         match dice.below(6) {
-            0 => self.add(BatchNorm::new(), shape),
+            0 => {
+                self.batch_norm = true;
+                self.add(BatchNorm::new(), shape);
+            }
             1 => self.add(LayerNorm::new(), shape),
             2 => self.add(Dropout::new(dice.of(&[0.0, 0.2, 0.5])), shape),
             3 => self.add(Linear::new(last), shape),
@@ -132,8 +146,9 @@ impl Model {
                 self.add(conv, vec![(shape[0] - kernel) / 2 + 1, 1 + last]);
             }
             5 | 6 => {
-                let mut inner = Model { layers: Sequential::new(), count: 0, shape: shape.clone() };
+                let mut inner = Model::new(shape.clone());
                 (0..1 + dice.below(2)).for_each(|_| inner.keep(dice));
+                self.batch_norm |= inner.batch_norm;
                 if dice.one_in(2) {
                     self.add(Residual::new(inner.layers), shape);
                 } else {
@@ -168,7 +183,7 @@ fn run(seed: u64, depth: usize) -> Run {
         _ => (vec![3 + dice.below(6), 3 + dice.below(6), 1 + dice.below(4)], DType::F32, 0),
     };
     let input = Spec::new(shape.clone(), dtype);
-    let mut model = Model { layers: Sequential::new(), count: 0, shape };
+    let mut model = Model::new(shape);
     if dtype == DType::I32 {
         // One index lies outside the table.
         let dim = 1 + dice.below(4);
@@ -212,6 +227,8 @@ fn run(seed: u64, depth: usize) -> Run {
     };
     let schedules =
         [Schedule::constant(), Schedule::step(2, 0.5).warmup(1), Schedule::exponential(0.9), Schedule::cosine(4, 1e-4)];
+    // One value less the mean of one is 0, and its gradient what rounding leaves of a difference of equals.
+    let sizes: &[usize] = if model.batch_norm { &[3, 5, 7, 16] } else { &[1, 2, 3, 7, 16] };
     let scaling = InputScaling { scale: 1.0 / 255.0, mean: vec![0.4], std: vec![0.3] };
     Run {
         definition: Definition {
@@ -226,7 +243,7 @@ fn run(seed: u64, depth: usize) -> Run {
             seed,
         },
         smooth,
-        batches: (0..3).map(|_| dice.of(&[1, 2, 3, 5, 7, 16])).collect(),
+        batches: (0..3).map(|_| dice.of(sizes)).collect(),
         highest,
         classes,
     }
@@ -237,12 +254,12 @@ const RATE: f64 = 1e-3;
 
 /// A batch: floats in [-1, 1), whole numbers from 0 to `highest`, classes, or shares that sum to 1 over the
 /// last axis.
-fn batch(run: &Run, number: u32, size: usize) -> (Literal, Literal) {
+fn batch(run: &Run, number: u32, size: usize, nudge: Nudge) -> (Literal, Literal) {
     let shape = |spec: &Spec| std::iter::once(size).chain(spec.shape.iter().copied()).collect::<Shape>();
     let (input, target) = (&run.definition.input, &run.definition.target);
     let x = shape(input);
     let numbers: Vec<f64> = match input.dtype {
-        DType::F32 => fill(number, x.elements(), -1.0, 1.0).into_iter().map(f64::from).collect(),
+        DType::F32 => moved(fill(number, x.elements(), -1.0, 1.0).into_iter().map(f64::from).collect(), number, nudge),
         _ => (0..x.elements())
             .map(|i| (hash_uniform(number, i as u32) as f64 * (run.highest + 1) as f64).floor())
             .collect(),
@@ -256,80 +273,106 @@ fn batch(run: &Run, number: u32, size: usize) -> (Literal, Literal) {
     (Literal::from_f64(input.dtype, x, &numbers).unwrap(), Literal::from_f64(target.dtype, y, &wanted).unwrap())
 }
 
-/// What a run leaves to be compared.
-struct Trail {
-    losses: Vec<f64>,
-    eval: Metrics,
-    prediction: Vec<f64>,
-    state: Vec<(String, Vec<f64>)>,
+/// A small change of parameters and inputs.
+#[derive(Clone, Copy)]
+struct Nudge {
+    /// How far, relative to each number (or to 0.03, if that is more).
+    by: f64,
+    /// Which numbers go up and which down.
+    way: u32,
 }
 
-fn trail(run: &Run, device: &Device, passes: &str, nudge: f64) -> onestep::Result<Trail> {
-    let mut engine = Engine::new(device, run.definition.clone(), passes.parse::<Passes>()?)?;
-    if nudge != 0.0 {
+const STILL: Nudge = Nudge { by: 0.0, way: 0 };
+
+fn moved(mut values: Vec<f64>, seed: u32, nudge: Nudge) -> Vec<f64> {
+    for (i, v) in values.iter_mut().enumerate() {
+        let up = hash_uniform(seed + 1000 * nudge.way, i as u32) < 0.5;
+        *v += v.abs().max(0.03) * if up { nudge.by } else { -nudge.by };
+    }
+    values
+}
+
+/// What a run leaves to be compared, by name.
+type Trail = Vec<(String, Vec<f64>)>;
+
+/// Three steps of training, an evaluation and a prediction; parameters and inputs are nudged.
+fn trail(run: &Run, device: &Device, passes: &str, nudge: Nudge) -> Trail {
+    let mut definition = run.definition.clone();
+    definition.scaling.iter_mut().for_each(|scaling| scaling.mean[0] += nudge.by);
+    let mut engine = Engine::new(device, definition, passes.parse::<Passes>().unwrap()).unwrap();
+    if nudge.by != 0.0 {
         let nudged = |(number, (name, x)): (usize, (String, Literal))| {
-            let sign = |i: usize| if hash_uniform(number as u32, i as u32) < 0.5 { -nudge } else { nudge };
-            let data: Vec<f64> = x.to_f64().iter().enumerate().map(|(i, v)| v + v.abs().max(0.03) * sign(i)).collect();
-            Ok((name, Literal::from_f64(x.dtype(), x.shape(), &data)?))
+            let data = moved(x.to_f64(), number as u32, nudge);
+            (name, Literal::from_f64(x.dtype(), x.shape(), &data).unwrap())
         };
-        let state = engine.model_state()?.into_iter().enumerate().map(nudged).collect::<onestep::Result<Vec<_>>>()?;
-        engine.load_model_state(&state)?;
+        let state: Vec<_> = engine.model_state().unwrap().into_iter().enumerate().map(nudged).collect();
+        engine.load_model_state(&state).unwrap();
     }
     for (i, &size) in run.batches.iter().enumerate() {
-        let (x, y) = batch(run, i as u32, size);
-        engine.train_step(&x, &y)?;
+        let (x, y) = batch(run, i as u32, size, nudge);
+        engine.train_step(&x, &y).unwrap();
     }
-    let (x, y) = batch(run, 9, run.batches[1]);
-    engine.eval_step(&x, &y)?;
-    let numbers = |(name, x): (String, Literal)| (name, x.to_f64());
-    Ok(Trail {
-        losses: engine.recent_losses()?.into_iter().map(|(_, loss)| loss as f64).collect(),
-        eval: engine.metrics(Phase::Eval)?,
-        prediction: engine.predict(&x)?.to_f64(),
-        state: engine.model_state()?.into_iter().map(numbers).collect(),
-    })
+    let (x, y) = batch(run, 9, run.batches[1], nudge);
+    engine.eval_step(&x, &y).unwrap();
+    let losses: Vec<f64> = engine.recent_losses().unwrap().into_iter().map(|(_, loss)| loss as f64).collect();
+    let eval = engine.metrics(Phase::Eval).unwrap();
+    let mut trail = vec![
+        ("samples and steps".into(), vec![eval.samples as f64, eval.steps as f64, losses.len() as f64]),
+        ("first loss".into(), losses[..1].to_vec()),
+        ("losses".into(), losses),
+        ("loss of evaluation".into(), vec![eval.loss]),
+        ("prediction".into(), engine.predict(&x).unwrap().to_f64()),
+    ];
+    trail.extend(engine.model_state().unwrap().into_iter().map(|(name, x)| (name, x.to_f64())));
+    trail
 }
 
-/// Whether `got` is `want` up to what the nudge moved, and `slack` more.
-fn close(what: &str, want: &[f64], nudged: &[f64], got: &[f64], slack: f64) -> Result<(), TestCaseError> {
-    let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
-    let scale = largest(&mut want.iter().map(|v| v.abs())).max(1.0);
-    let moved = largest(&mut want.iter().zip(nudged).map(|(a, b)| (a - b).abs()));
-    let allowed = MARGIN * moved + FLOOR * scale + slack;
-    prop_assert_eq!(want.len(), got.len());
-    for (i, (&w, &g)) in want.iter().zip(got).enumerate() {
-        prop_assert!((w - g).abs() <= allowed, "{}: element {} is {} but should be {} ± {}", what, i, g, w, allowed);
-    }
-    Ok(())
+/// The largest difference in each part of two trails.
+fn apart(a: &Trail, b: &Trail) -> Vec<f64> {
+    let part = |a: &[f64], b: &[f64]| {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |most: f64, d| if d <= most { most } else { d })
+    };
+    a.iter().zip(b).map(|((_, a), (_, b))| part(a, b)).collect()
 }
 
 fn agree(seed: u64, depth: usize, off: usize) -> Result<(), TestCaseError> {
     let run = run(seed, depth);
-    let reference = Device::reference();
-    let want = trail(&run, &reference, "", 0.0).map_err(|e| TestCaseError::fail(e.to_string()))?;
-    let nudged = trail(&run, &reference, "", NUDGE).unwrap();
-    prop_assert!(want.losses.len() == 3 && want.losses.iter().all(|loss| loss.is_finite()), "{:?}", want.losses);
-    let switches: Vec<String> = Passes::NAMES
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| off >> i & 1 == 1)
-        .map(|(_, name)| format!("-{name}"))
-        .collect();
+    let (reference, cpu) = (Device::reference(), Device::cpu_with_threads(1));
+    let want = trail(&run, &reference, "", STILL);
+    prop_assert!(want.iter().flat_map(|(_, part)| part).all(|v| v.is_finite()), "{want:?}");
+    let nudged = |by: f64, way: u32| apart(&want, &trail(&run, &reference, "", Nudge { by, way }));
+    let plain = trail(&run, &cpu, NONE, STILL);
+    let scattered = |by: f64| apart(&plain, &trail(&run, &cpu, NONE, Nudge { by, way: 0 }));
+    let mut moves = vec![nudged(32.0 * UNIT, 0), scattered(UNIT), scattered(-UNIT)];
+    let allowed = |moves: &[Vec<f64>], i: usize| {
+        let (name, values) = &want[i];
+        let scale = values.iter().fold(1.0f64, |most, v| most.max(v.abs()));
+        let moved = moves.iter().fold(0.0f64, |most, moved| most.max(moved[i]));
+        // Adam moves a parameter by its rate where the gradient is nothing but rounding: four rates' worth a step.
+        // What many parameters give together is not bounded by that.
+        let slack = match (run.smooth, name.as_str()) {
+            (true, _) | (_, "samples and steps" | "first loss") => 0.0,
+            (false, "losses" | "loss of evaluation" | "prediction") => return f64::INFINITY,
+            (false, _) => 12.0 * RATE,
+        };
+        MARGIN * moved + FLOOR * scale + slack
+    };
+    let switches: Vec<String> =
+        (0..4).filter(|i| off >> i & 1 == 1).map(|i| format!("-{}", Passes::NAMES[i])).collect();
     for passes in ["", &switches.join(",")] {
-        let got = trail(&run, &Device::cpu_with_threads(1), passes, 0.0).unwrap();
-        // Adam moves by the rate where the gradient is nothing but rounding; four such steps' worth for each of 3.
-        // That bounds a parameter, but not what many parameters give together.
-        let slack = if run.smooth { 0.0 } else { 12.0 * RATE };
-        let what = |part: &str| format!("{part} with passes `{passes}` of {:?}", run.batches);
-        close(&what("first loss"), &want.losses[..1], &nudged.losses[..1], &got.losses[..1], 0.0)?;
-        if run.smooth {
-            close(&what("losses"), &want.losses, &nudged.losses, &got.losses, 0.0)?;
-            close(&what("eval loss"), &[want.eval.loss], &[nudged.eval.loss], &[got.eval.loss], 0.0)?;
-            close(&what("prediction"), &want.prediction, &nudged.prediction, &got.prediction, 0.0)?;
+        let got = trail(&run, &cpu, passes, STILL);
+        let differences = apart(&want, &got);
+        let beyond = |moves: &[Vec<f64>]| (0..want.len()).find(|&i| differences[i] > allowed(moves, i));
+        if beyond(&moves).is_some() {
+            // A value may stand so close to a kink that only some ways lead across.
+            moves.extend((1..16).map(|way| nudged(2.0 * UNIT, way)));
         }
-        prop_assert_eq!((want.eval.samples, want.eval.steps), (got.eval.samples, got.eval.steps));
-        for (((name, want), (_, nudged)), (_, got)) in want.state.iter().zip(&nudged.state).zip(&got.state) {
-            close(&what(name), want, nudged, got, slack)?;
+        if let Some(i) = beyond(&moves) {
+            let (name, values) = &want[i];
+            let (got, allowed) = (&got[i].1, allowed(&moves, i));
+            let what = format!("{name} with passes `{passes}` and batches {:?}", run.batches);
+            prop_assert!(false, "{what}: {got:?} but should be {values:?}, ± {allowed}");
         }
     }
     Ok(())
