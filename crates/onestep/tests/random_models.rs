@@ -84,7 +84,8 @@ impl Model {
                 self.batch_norm = true;
                 self.add(BatchNorm::new(), shape);
             }
-            1 => self.add(LayerNorm::new(), shape),
+            // Over one feature it would leave nothing but what rounding leaves.
+            1 if last > 1 => self.add(LayerNorm::new(), shape),
             2 => self.add(Dropout::new(dice.of(&[0.0, 0.2, 0.5])), shape),
             3 => self.add(Linear::new(last), shape),
             4 if shape.len() == 3 => {
