@@ -336,19 +336,6 @@ impl LibraryKernel {
         }
         Ok(self)
     }
-
-    /// Floating-point operations, a multiply-add counted as two.
-    pub fn flops(&self) -> u64 {
-        match self {
-            LibraryKernel::Dot { extents, .. } => 2 * extents.iter().map(|&e| e as u64).product::<u64>(),
-            LibraryKernel::Conv { filter, output, .. } => {
-                let taps: u64 = filter[1..].iter().map(|&e| e as u64).product();
-                2 * taps * output.iter().map(|&e| e as u64).product::<u64>()
-            }
-            LibraryKernel::CumSum { extents, .. } => extents.iter().map(|&e| e as u64).product(),
-            LibraryKernel::ScatterAdd { extents: [o, _, n, i], .. } => (o * n * i) as u64,
-        }
-    }
 }
 
 impl LoopKernel {
