@@ -106,7 +106,7 @@ impl Graph {
     }
 
     /// The node of a declared state's value at the start of the step.
-    pub(super) fn read_state(&mut self, id: StateId) -> NodeId {
+    pub(crate) fn read_state(&mut self, id: StateId) -> NodeId {
         let ty = self.states[id.0 as usize].ty.clone();
         self.insert(Op::State(id), Vec::new(), ty)
     }

@@ -125,7 +125,7 @@ impl Trace {
         let ty = Type::new(shape, dtype);
         self.record(|r| match r.graph.states().iter().position(|d| d.name == name) {
             None => r.graph.state(name, ty),
-            Some(i) if r.graph.states()[i].ty == ty => state_node(&mut r.graph, i),
+            Some(i) if r.graph.states()[i].ty == ty => Ok(r.graph.read_state(StateId(i as u32))),
             Some(i) => Err(Error::name(format!(
                 "state `{name}` is asked for as {ty} but was declared as {}; rename one of them",
                 r.graph.states()[i].ty
@@ -358,15 +358,4 @@ fn place(kind: &str, path: &str) -> String {
         "module" => format!("in `{path}`"),
         _ => format!("{kind} `{path}`"),
     }
-}
-
-/// The node of a declared state. A pass may have dropped it as dead, so a copy is asked for by way of a
-/// graph with the same declarations.
-fn state_node(graph: &mut Graph, index: usize) -> Result<NodeId> {
-    let mut same = Graph::new();
-    let mut node = NodeId(0);
-    for declared in &graph.states()[..=index] {
-        node = same.state(&declared.name, declared.ty.clone())?;
-    }
-    graph.copy_node(same.node(node), &[])
 }
