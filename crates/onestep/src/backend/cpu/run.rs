@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use super::lanes;
 use super::random::philox;
 use super::tape::{Access, Along, GuardTape, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape};
+use super::tile::Isa;
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
 
@@ -63,14 +64,28 @@ unsafe impl Send for Buffers {}
 /// Runs blocks `blocks` of a tape.
 ///
 /// # Safety
-/// `buffers` must hold the buffers of the plan the tape was compiled from, alive and of their full size, and
-/// nothing else may touch what this kernel writes meanwhile.
-pub(super) unsafe fn run(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        // SAFETY: the CPU has the features; the caller keeps the rest of the contract.
-        return unsafe { run_avx2(tape, buffers, s, blocks) };
+/// The CPU must have `isa`. `buffers` must hold the buffers of the plan the tape was compiled from, alive and
+/// of their full size, and nothing else may touch what this kernel writes meanwhile.
+pub(super) unsafe fn run(isa: Isa, tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => run_avx512(tape, buffers, s, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => run_avx2(tape, buffers, s, blocks),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => run_here(tape, buffers, s, blocks),
+            Isa::Plain => run_here(tape, buffers, s, blocks),
+        }
     }
+}
+
+/// # Safety
+/// As [`run`], on a CPU with what [`Isa::Avx512`] stands for.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn run_avx512(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
     // SAFETY: passed on from the caller.
     unsafe { run_here(tape, buffers, s, blocks) }
 }
