@@ -4,6 +4,7 @@
 mod conv;
 mod lanes;
 mod library;
+mod math;
 mod pool;
 mod product;
 mod random;

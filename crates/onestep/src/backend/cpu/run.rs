@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 
 use super::lanes;
-use super::random::philox;
+use super::random;
 use super::tape::{Access, Along, GuardTape, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape};
 use super::tile::Isa;
 use crate::ir::{ArgOp, DType, ReduceOp};
@@ -376,14 +376,20 @@ unsafe fn steps(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize)
                 let step = read(s, *step)[0];
                 let base = base(index, &s.at);
                 let lanes = write(s, *to);
-                let mut known = (u32::MAX as i64 + 1, [0; 4]);
-                for (lane, to) in lanes.iter_mut().enumerate() {
-                    let i = on_lane(index, base, &s.lets, lane);
-                    if known.0 != i >> 2 {
-                        known = (i >> 2, philox([(i >> 2) as u32, *stream, step, 0], key));
+                if matches!(index.lanes, Pattern::Contiguous) && index.lets.is_empty() {
+                    random::words(base, [*stream, step], key, lanes);
+                } else {
+                    let mut known = (u32::MAX as i64 + 1, [0; 4]);
+                    for (lane, to) in lanes.iter_mut().enumerate() {
+                        let i = on_lane(index, base, &s.lets, lane);
+                        if known.0 != i >> 2 {
+                            known = (i >> 2, random::philox([(i >> 2) as u32, *stream, step, 0], key));
+                        }
+                        *to = known.1[(i & 3) as usize];
                     }
-                    let word = known.1[(i & 3) as usize];
-                    *to = if *bits { word } else { ((word >> 8) as f32 * (1.0 / 16_777_216.0)).to_bits() };
+                }
+                if !bits {
+                    lanes.iter_mut().for_each(|word| *word = random::uniform(*word).to_bits());
                 }
             }
             Step::Unary { to, op, a, dtype } => lanes::unary(*op, *dtype, read(s, *a), write(s, *to)),
