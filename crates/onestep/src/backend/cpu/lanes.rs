@@ -3,6 +3,7 @@
 
 use half::{bf16, f16};
 
+use super::math;
 use crate::ir::{Binary, Compare, DType, Unary};
 
 #[inline(always)]
@@ -15,6 +16,20 @@ fn map(a: &[u32], to: &mut [u32], f: impl Fn(u32) -> u32) {
 #[inline(always)]
 fn float(a: &[u32], to: &mut [u32], f: impl Fn(f32) -> f32) {
     map(a, to, |a| f(f32::from_bits(a)).to_bits());
+}
+
+/// As [`float`], for a periodic `f` that holds up to [`math::TURNS_LIMIT`]; `far` knows the rest.
+#[inline(always)]
+fn turning(a: &[u32], to: &mut [u32], f: impl Fn(f32) -> f32, far: fn(f32) -> f32) {
+    let is_far = |a: u32| (f32::from_bits(a).abs() > math::TURNS_LIMIT) & f32::from_bits(a).is_finite();
+    float(a, to, f);
+    if a.iter().fold(false, |any, &a| any | is_far(a)) {
+        for (to, &a) in to.iter_mut().zip(a) {
+            if is_far(a) {
+                *to = far(f32::from_bits(a)).to_bits();
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -57,18 +72,18 @@ pub(super) fn unary(op: Unary, dtype: DType, a: &[u32], to: &mut [u32]) {
                 x + 0.0
             }
         }),
-        Unary::Exp => float(a, to, f32::exp),
-        Unary::Log => float(a, to, f32::ln),
-        Unary::Expm1 => float(a, to, f32::exp_m1),
-        Unary::Log1p => float(a, to, f32::ln_1p),
+        Unary::Exp => float(a, to, math::exp),
+        Unary::Log => float(a, to, math::log),
+        Unary::Expm1 => float(a, to, math::expm1),
+        Unary::Log1p => float(a, to, math::log1p),
         Unary::Sqrt => float(a, to, f32::sqrt),
         Unary::Rsqrt => float(a, to, |x| 1.0 / x.sqrt()),
         Unary::Recip => float(a, to, |x| 1.0 / x),
-        Unary::Sin => float(a, to, f32::sin),
-        Unary::Cos => float(a, to, f32::cos),
-        Unary::Tanh => float(a, to, f32::tanh),
-        Unary::Sigmoid => float(a, to, |x| 1.0 / (1.0 + (-x).exp())),
-        Unary::Erf => float(a, to, libm::erff),
+        Unary::Sin => turning(a, to, math::sin, libm::sinf),
+        Unary::Cos => turning(a, to, math::cos, libm::cosf),
+        Unary::Tanh => float(a, to, math::tanh),
+        Unary::Sigmoid => float(a, to, math::sigmoid),
+        Unary::Erf => float(a, to, math::erf),
         Unary::Floor => float(a, to, f32::floor),
         Unary::Ceil => float(a, to, f32::ceil),
         Unary::Round => float(a, to, f32::round_ties_even),
@@ -116,7 +131,7 @@ pub(super) fn binary(op: Binary, dtype: DType, a: &[u32], b: &[u32], to: &mut [u
             Binary::Mul => floats(a, b, to, |a, b| a * b),
             Binary::Div => floats(a, b, to, |a, b| a / b),
             Binary::Rem => floats(a, b, to, |a, b| a % b),
-            Binary::Pow => floats(a, b, to, f32::powf),
+            Binary::Pow => floats(a, b, to, math::pow),
             Binary::Max => floats(a, b, to, larger),
             _ => floats(a, b, to, smaller),
         },
@@ -193,5 +208,50 @@ fn rounded(dtype: DType, x: f32) -> f32 {
         DType::BF16 => bf16::from_f32(x).to_f32(),
         DType::F16 => f16::from_f32(x).to_f32(),
         _ => x,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_gives_the_same_bits_wherever_it_stands() {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn wide(op: Unary, a: &[u32], to: &mut [u32]) {
+            unary(op, DType::F32, a, to);
+        }
+        let here = |op: Unary, a: &[u32], to: &mut [u32]| {
+            #[cfg(target_arch = "x86_64")]
+            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                // SAFETY: the CPU has the features.
+                return unsafe { wide(op, a, to) };
+            }
+            unary(op, DType::F32, a, to);
+        };
+        let a: Vec<u32> = (0..1021u32).map(|i| i.wrapping_mul(0x9e37_79b9) ^ (i << 7)).collect();
+        for &op in Unary::ALL.iter().filter(|op| !matches!(op, Unary::Not | Unary::IsFinite)) {
+            let (mut whole, mut one) = (vec![0; a.len()], [0]);
+            here(op, &a, &mut whole);
+            for (i, &x) in a.iter().enumerate() {
+                unary(op, DType::F32, &[x], &mut one);
+                let both_nan = f32::from_bits(whole[i]).is_nan() && f32::from_bits(one[0]).is_nan();
+                assert!(both_nan || whole[i] == one[0], "{} of {:e} at {i}", op.name(), f32::from_bits(x));
+            }
+        }
+    }
+
+    #[test]
+    fn sines_of_far_values_are_right_too() {
+        let a: Vec<u32> = [1e9f32, 3.0, -2e7, 3.4e38, f32::INFINITY, 1e6, 1_000_000.1].map(f32::to_bits).to_vec();
+        let mut to = vec![0; a.len()];
+        for (op, exact) in [(Unary::Sin, f64::sin as fn(f64) -> f64), (Unary::Cos, f64::cos)] {
+            unary(op, DType::F32, &a, &mut to);
+            for (&x, &y) in a.iter().zip(&to) {
+                let (want, got) = (exact(f32::from_bits(x) as f64), f32::from_bits(y) as f64);
+                assert!((want - got).abs() <= 2e-7 || want.is_nan() && got.is_nan(), "{got}, not {want}");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ mod compile;
 mod conv;
 mod lanes;
 mod library;
+mod math;
 mod pool;
 mod product;
 mod random;
@@ -32,11 +33,14 @@ const WORTH_SHARING: u64 = 1 << 18;
 /// The CPU as a [`Backend`].
 pub struct Cpu {
     pool: Arc<Pool>,
-    isa: Isa,
+    /// An error if the environment asks for what this CPU lacks; whoever compiles is told.
+    isa: Result<Isa>,
 }
 
 impl Cpu {
-    /// With a number of threads (at least one). Results do not depend on it.
+    /// With a number of threads (at least one). Results do not depend on it. The instruction set is the
+    /// widest the CPU has, or what the environment variable `ONESTEP_ISA` asks for: `avx512`, `avx2`, `neon`
+    /// or `plain`; if that cannot be had, compiling is an error.
     pub fn new(threads: usize) -> Self {
         Cpu { pool: Arc::new(Pool::new(threads)), isa: Isa::detect() }
     }
@@ -48,7 +52,8 @@ impl Backend for Cpu {
     }
 
     fn description(&self) -> String {
-        format!("{} threads, {}", self.pool.count(), self.isa.name())
+        let isa = self.isa.as_ref().map_or_else(|e| e.to_string(), |isa| isa.name().into());
+        format!("{} threads, {isa}", self.pool.count())
     }
 
     fn target(&self) -> Target {
@@ -60,6 +65,7 @@ impl Backend for Cpu {
     }
 
     fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
+        let isa = self.isa.as_ref().map_err(|e| Error::new(e.kind(), e.to_string()))?;
         if let Some(buffer) = plan.buffers.iter().find(|b| b.dtype == DType::F64) {
             return Err(Error::unsupported(format!(
                 "`{}` is f64, which the CPU backend does not compute in; use f32, or the reference device",
@@ -68,7 +74,7 @@ impl Backend for Cpu {
         }
         let mut program = Program {
             pool: self.pool.clone(),
-            isa: self.isa,
+            isa: *isa,
             inputs: graph.inputs().iter().map(|d| d.ty.clone()).collect(),
             outputs: graph.outputs().iter().map(|(_, n)| graph.ty(*n)).collect(),
             input_memory: Vec::new(),
@@ -257,7 +263,7 @@ impl Program {
                     let range = blocks * part / parts..blocks * (part + 1) / parts;
                     // SAFETY: the pool hands each thread its own number; `self` keeps the buffers alive and
                     // the states leased; parts are distinct blocks.
-                    unsafe { run::run(tape, &self.buffers, self.scratch.get(thread), range) };
+                    unsafe { run::run(self.isa, tape, &self.buffers, self.scratch.get(thread), range) };
                 });
             }
             Prepared::Dot { product, tensors: [out, lhs, rhs] } => {

@@ -3,8 +3,9 @@
 use half::{bf16, f16};
 
 use super::lanes;
-use super::random::philox;
+use super::random;
 use super::tape::{Access, Along, GuardTape, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
+use super::tile::Isa;
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
 
@@ -63,14 +64,28 @@ unsafe impl Send for Buffers {}
 /// Runs blocks `blocks` of a tape.
 ///
 /// # Safety
-/// `buffers` must hold the buffers of the plan the tape was compiled from, alive and of their full size, and
-/// nothing else may touch what this kernel writes meanwhile.
-pub(super) unsafe fn run(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        // SAFETY: the CPU has the features; the caller keeps the rest of the contract.
-        return unsafe { run_avx2(tape, buffers, s, blocks) };
+/// The CPU must have `isa`. `buffers` must hold the buffers of the plan the tape was compiled from, alive and
+/// of their full size, and nothing else may touch what this kernel writes meanwhile.
+pub(super) unsafe fn run(isa: Isa, tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => run_avx512(tape, buffers, s, blocks),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => run_avx2(tape, buffers, s, blocks),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => run_here(tape, buffers, s, blocks),
+            Isa::Plain => run_here(tape, buffers, s, blocks),
+        }
     }
+}
+
+/// # Safety
+/// As [`run`], on a CPU with what [`Isa::Avx512`] stands for.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn run_avx512(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
     // SAFETY: passed on from the caller.
     unsafe { run_here(tape, buffers, s, blocks) }
 }
@@ -376,14 +391,20 @@ unsafe fn steps(steps: &[Step], buffers: &Buffers, s: &mut Scratch, n: usize) {
                 let step = read(s, *step)[0];
                 let base = base(index, &s.at);
                 let lanes = write(s, *to);
-                let mut known = (u32::MAX as i64 + 1, [0; 4]);
-                for (lane, to) in lanes.iter_mut().enumerate() {
-                    let i = on_lane(index, base, &s.lets, lane);
-                    if known.0 != i >> 2 {
-                        known = (i >> 2, philox([(i >> 2) as u32, *stream, step, 0], key));
+                if matches!(index.lanes, Pattern::Contiguous) && index.lets.is_empty() {
+                    random::words(base, [*stream, step], key, lanes);
+                } else {
+                    let mut known = (u32::MAX as i64 + 1, [0; 4]);
+                    for (lane, to) in lanes.iter_mut().enumerate() {
+                        let i = on_lane(index, base, &s.lets, lane);
+                        if known.0 != i >> 2 {
+                            known = (i >> 2, random::philox([(i >> 2) as u32, *stream, step, 0], key));
+                        }
+                        *to = known.1[(i & 3) as usize];
                     }
-                    let word = known.1[(i & 3) as usize];
-                    *to = if *bits { word } else { ((word >> 8) as f32 * (1.0 / 16_777_216.0)).to_bits() };
+                }
+                if !bits {
+                    lanes.iter_mut().for_each(|word| *word = random::uniform(*word).to_bits());
                 }
             }
             Step::Unary { to, op, a, dtype } => lanes::unary(*op, *dtype, read(s, *a), write(s, *to)),

@@ -1,6 +1,8 @@
 //! The inner kernel of products and convolutions: a small tile of results held in vector registers while
 //! the contracted axis is walked. One text for every instruction set, chosen at run time.
 
+use crate::error::{Error, Result};
+
 /// Rows of a tile at most, and columns at most, over all instruction sets.
 pub(super) const MAX_ROWS: usize = 12;
 /// See [`MAX_ROWS`].
@@ -15,23 +17,90 @@ pub(super) enum Isa {
     /// 256-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// What every CPU of the architecture has.
+    /// 128-bit vectors with fused multiply-add, which every CPU of the architecture has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// What the compiler makes of plain Rust for any CPU of the architecture.
     Plain,
 }
 
+/// The environment variable that forces a lesser instruction set than the CPU has.
+const FORCED: &str = "ONESTEP_ISA";
+
 impl Isa {
-    /// The widest this CPU has.
-    pub(super) fn detect() -> Self {
+    /// Every set there is for this architecture, widest first.
+    const ALL: &[Isa] = &[
         #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx512f") {
-                return Isa::Avx512;
-            }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-                return Isa::Avx2;
-            }
+        Isa::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon,
+        Isa::Plain,
+    ];
+
+    /// The set that `ONESTEP_ISA` asks for, or the widest this CPU has.
+    pub(super) fn detect() -> Result<Self> {
+        match std::env::var_os(FORCED) {
+            Some(name) => Isa::named(&name.to_string_lossy()),
+            None => Ok(Isa::widest()),
         }
-        Isa::Plain
+    }
+
+    /// The widest this CPU has.
+    pub(super) fn widest() -> Self {
+        Isa::ALL.iter().copied().find(|isa| isa.is_here()).unwrap_or(Isa::Plain)
+    }
+
+    /// The set of a name, if this CPU has it.
+    fn named(name: &str) -> Result<Self> {
+        let here = || {
+            let keys: Vec<&str> = Isa::ALL.iter().filter(|isa| isa.is_here()).map(|isa| isa.key()).collect();
+            keys.join(", ")
+        };
+        match (Isa::ALL.iter().find(|isa| isa.key() == name), ["avx512", "avx2", "neon"].contains(&name)) {
+            (Some(isa), _) if isa.is_here() => Ok(*isa),
+            (Some(_), _) | (None, true) => Err(Error::device(format!(
+                "{FORCED} asks for `{name}`, which this CPU does not have; unset it, or choose of {}",
+                here()
+            ))),
+            (None, false) => Err(Error::device(format!(
+                "{FORCED} names no instruction set: `{name}`; unset it, or choose of {}",
+                here()
+            ))),
+        }
+    }
+
+    /// Whether this CPU has it.
+    fn is_here(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512bw")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
+                    && std::arch::is_x86_feature_detected!("avx512vl")
+                    && Isa::Avx2.is_here()
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => true,
+            Isa::Plain => true,
+        }
+    }
+
+    /// Its name in `ONESTEP_ISA`.
+    fn key(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+            Isa::Plain => "plain",
+        }
     }
 
     /// Rows and columns of a tile.
@@ -41,6 +110,9 @@ impl Isa {
             Isa::Avx512 => (12, 32),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => (6, 16),
+            // 24 sums, two right vectors and one left in 32 registers.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => (12, 8),
             Isa::Plain => (4, 8),
         }
     }
@@ -52,6 +124,8 @@ impl Isa {
             Isa::Avx512 => "AVX-512",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "NEON",
             Isa::Plain => "baseline vectors",
         }
     }
@@ -105,6 +179,8 @@ pub(super) unsafe fn compute(isa: Isa, tile: &Tile) {
             Isa::Avx512 => avx512(tile),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2(tile),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => run::<std::arch::aarch64::float32x4_t, 12>(tile),
             Isa::Plain => run::<Four, 4>(tile),
         }
     }
@@ -244,6 +320,41 @@ x86_vector!(
     _mm256_storeu_ps
 );
 
+#[cfg(target_arch = "aarch64")]
+impl Vector for std::arch::aarch64::float32x4_t {
+    const LANES: usize = 4;
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: every CPU of the architecture has NEON.
+        unsafe { std::arch::aarch64::vdupq_n_f32(0.0) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as above; the caller vouches for the pointer.
+        unsafe { std::arch::aarch64::vld1q_f32(from) }
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: every CPU of the architecture has NEON.
+        unsafe { std::arch::aarch64::vdupq_n_f32(x) }
+    }
+    #[inline(always)]
+    unsafe fn times_plus(self, b: Self, c: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { std::arch::aarch64::vfmaq_f32(c, self, b) }
+    }
+    #[inline(always)]
+    unsafe fn plus(self, b: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { std::arch::aarch64::vaddq_f32(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above; the caller vouches for the pointer.
+        unsafe { std::arch::aarch64::vst1q_f32(to, self) }
+    }
+}
+
 /// Four lanes in plain Rust, which every compiler turns into 128-bit vectors.
 #[derive(Clone, Copy)]
 struct Four([f32; 4]);
@@ -275,5 +386,22 @@ impl Vector for Four {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller vouches for the pointer.
         unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lesser_set_can_be_forced_and_a_foreign_one_is_told() {
+        let named = |name: &str| Isa::named(name).map_err(|e| e.to_string());
+        assert_eq!(named("plain"), Ok(Isa::Plain));
+        assert_eq!(named(Isa::widest().key()), Ok(Isa::widest()));
+        let foreign = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
+        let told = named(foreign).unwrap_err();
+        assert!(told.starts_with(&format!("ONESTEP_ISA asks for `{foreign}`, which this CPU does not have")), "{told}");
+        let told = named("AVX9").unwrap_err();
+        assert!(told.contains("names no instruction set: `AVX9`") && told.ends_with("plain"), "{told}");
     }
 }
