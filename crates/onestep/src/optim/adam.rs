@@ -73,18 +73,21 @@ impl Optimizer for Adam {
         if self.weight_decay != 0.0 {
             g = g + params * self.weight_decay;
         }
-        Ok(params - direction("adam", s, &g, self.betas, self.eps, self.amsgrad)? * learning_rate)
+        Ok(params - change("adam", s, &g, self.betas, self.eps, self.amsgrad, learning_rate)?)
     }
 }
 
-/// The first moment over the root of the second, both corrected for their start at 0.
-pub(super) fn direction(
+/// The learning rate times the first moment over the root of the second, both corrected for their start at 0.
+/// What is one number for all parameters is put together first, so that each element costs one division and
+/// one root.
+pub(super) fn change(
     owner: &str,
     s: &Scope,
     g: &Tensor,
     (beta1, beta2): (f64, f64),
     eps: f64,
     amsgrad: bool,
+    learning_rate: &Tensor,
 ) -> Result<Tensor> {
     below_one(owner, "beta1", beta1)?;
     below_one(owner, "beta2", beta2)?;
@@ -96,7 +99,8 @@ pub(super) fn direction(
         v = largest.maximum(v);
         s.update(&largest, &v);
     }
-    Ok(m / correction(s, beta1) / ((v / correction(s, beta2)).sqrt() + eps))
+    let (step_size, scale) = (learning_rate / correction(s, beta1), correction(s, beta2).rsqrt());
+    Ok(m * step_size / (v.sqrt() * scale + eps))
 }
 
 fn running_mean(s: &Scope, name: &str, x: &Tensor, beta: f64) -> Tensor {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::adam::direction;
+use super::adam::change;
 use super::{Optimizer, at_least_zero};
 use crate::error::Result;
 use crate::trace::{Scope, Tensor};
@@ -66,6 +66,6 @@ impl Optimizer for AdamW {
     fn step(&self, s: &Scope, params: &Tensor, grads: &Tensor, learning_rate: &Tensor) -> Result<Tensor> {
         at_least_zero("adamw", "weight_decay", self.weight_decay)?;
         let kept = params - params * (learning_rate * self.weight_decay);
-        Ok(kept - direction("adamw", s, grads, self.betas, self.eps, self.amsgrad)? * learning_rate)
+        Ok(kept - change("adamw", s, grads, self.betas, self.eps, self.amsgrad, learning_rate)?)
     }
 }

@@ -9,6 +9,8 @@ use crate::plan::{
 
 /// Elements a reduction must have at each point before two stages pay.
 const WORTH_SPLITTING: usize = 256;
+/// Neighbouring elements that points should read together.
+const SHORT_RUN: usize = 256;
 
 /// Splits what is worth it.
 pub(super) fn split(plan: &mut Plan, target: &Target) {
@@ -27,20 +29,38 @@ pub(super) fn split(plan: &mut Plan, target: &Target) {
 }
 
 /// How many parts a phase's reduction is cut into; 1 where it is left whole.
-fn parts(phase: &Phase, points: usize, target: &Target) -> usize {
+fn parts(phase: &Phase, grid: &[usize], target: &Target) -> usize {
     let total: usize = phase.reduce.iter().product();
     let folds = phase.outs.iter().all(|o| matches!(o, Out::Reduce { fold: Fold::Value(_), .. }));
     let Some(&last) = phase.reduce.last() else { return 1 };
-    if !folds || total < WORTH_SPLITTING || points * 4 > target.reduce_lanes {
+    if !folds || total < WORTH_SPLITTING {
         return 1;
     }
-    (1..=target.reduce_lanes / points.max(1)).rev().find(|p| last.is_multiple_of(*p)).unwrap_or(1)
+    let points: usize = grid.iter().product();
+    let most = match grid.last() {
+        _ if points * 4 <= target.reduce_lanes => target.reduce_lanes / points.max(1),
+        // Many points of which few are neighbours: parts of the walk that follow them make a longer run.
+        Some(&inner) if inner * 4 <= SHORT_RUN && continues(phase, grid) => SHORT_RUN / inner,
+        _ => 1,
+    };
+    (1..=most).rev().find(|p| last.is_multiple_of(*p)).unwrap_or(1)
+}
+
+/// Whether the innermost step of a phase's walk moves to the elements that follow those of the innermost
+/// grid axis.
+fn continues(phase: &Phase, grid: &[usize]) -> bool {
+    let (Some(&inner), Some(walk)) = (grid.last(), phase.reduce.len().checked_sub(1)) else { return false };
+    let point = Var::Grid(grid.len() as u32 - 1);
+    let follows = |a: &Affine| {
+        let step = a.coefficient(Var::Reduce(walk as u32));
+        a.coefficient(point) == 1 && step == inner as i64
+    };
+    phase.body.iter().any(|t| matches!(&t.expr, Expr::Load(l) if follows(&l.index)))
 }
 
 /// A kernel as a sequence of kernels with every large reduction in two stages.
 fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKernel> {
-    let points = whole.points();
-    if whole.phases.iter().all(|p| parts(p, points, target) == 1) {
+    if whole.phases.iter().all(|p| parts(p, &whole.grid, target) == 1) {
         return vec![whole.clone()];
     }
     let mut kernels = Vec::new();
@@ -48,7 +68,7 @@ fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKerne
     // Where the carries of finished kernels are kept, one element a grid point.
     let mut kept: Vec<(usize, BufferId)> = Vec::new();
     for (i, phase) in whole.phases.iter().enumerate() {
-        let count = parts(phase, points, target);
+        let count = parts(phase, &whole.grid, target);
         if count == 1 {
             current.phases.push(with_kept(phase, &whole.grid, &kept));
             continue;
@@ -128,16 +148,21 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (
     };
     let innermost = Var::Grid(grid.len().saturating_sub(1) as u32);
     let parts_last = grid.is_empty() || near(Var::Reduce(inner as u32)) > near(innermost);
-    let (part, shift) = if parts_last { (Var::Grid(grid.len() as u32), 0) } else { (Var::Grid(0), 1) };
+    let place = match parts_last {
+        true => grid.len(),
+        false if continues(phase, grid) => grid.len() - 1,
+        false => 0,
+    };
+    let part = Var::Grid(place as u32);
     let mut wide = grid.to_vec();
-    wide.insert(if parts_last { grid.len() } else { 0 }, parts);
+    wide.insert(place, parts);
     let mut first = phase.clone();
     first.reduce[inner] /= parts;
     // Parts of one element leave no variable to walk.
     let left = if first.reduce[inner] == 1 { 0 } else { parts as i64 };
     first.map_indices(|a| {
         a.substitute(|var| match var {
-            Var::Grid(i) => Affine::var(Var::Grid(i + shift), 1),
+            Var::Grid(i) if i as usize >= place => Affine::var(Var::Grid(i + 1), 1),
             Var::Reduce(i) if i as usize == inner => Affine::var(part, 1).plus(&Affine::var(var, 1), left),
             other => Affine::var(other, 1),
         })
@@ -154,8 +179,12 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (
         let value = ExprId(store.body.len() as u32);
         store.body.push(Typed { expr: Expr::Carry(*carry), dtype: *dtype });
         store.outs.push(Out::Store { buffer, index: number(&wide), value });
-        let (point, r) = (number(grid), Affine::var(Var::Reduce(0), 1));
-        let index = if parts_last { point.scaled(parts as i64).plus(&r, 1) } else { point.plus(&r, points as i64) };
+        // The partial of a point and a part: the parts' axis walks, the others are the point's.
+        let index = number(&wide).substitute(|var| match var {
+            Var::Grid(i) if i as usize == place => Affine::var(Var::Reduce(0), 1),
+            Var::Grid(i) if i as usize > place => Affine::var(Var::Grid(i - 1), 1),
+            other => Affine::var(other, 1),
+        });
         second.body.push(Typed { expr: load(buffer, index), dtype: *dtype });
         second.outs.push(Out::Reduce { fold: *fold, value, carry: *carry, dtype: *dtype });
     }

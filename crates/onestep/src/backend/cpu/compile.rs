@@ -1,7 +1,8 @@
 //! From a loop kernel to a tape: which way lanes run, how each index map moves, how often each expression
 //! changes, and which registers hold what.
 
-use super::tape::{Access, Along, Blocks, GuardTape, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
+use super::combine::{combine, store_directly};
+use super::tape::{Access, Along, Blocks, GuardTape, Home, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
 use crate::ir::{DType, push_f64};
 use crate::plan::{Affine, Expr, ExprId, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Typed, Var};
 
@@ -14,12 +15,13 @@ impl Tape {
             Along::Row => Blocks::points(&kernel.grid),
         };
         let stored: Vec<usize> = kernel.stores().map(|s| s.0.index()).collect();
-        let (mut registers, mut values, mut lets) = (0, 0, 0);
+        let (mut registers, mut values, mut lets, mut kept) = (0, 0, 0, 0);
         let phases: Vec<PhaseTape> = kernel
             .phases
             .iter()
             .map(|p| {
-                let (phase, used) = phase(plan, p, along, &grid, &stored, [values, registers, lets]);
+                let (phase, used, keeps) = phase(plan, p, along, &grid, &stored, [values, registers, lets, kept]);
+                kept += keeps;
                 values += p.body.len();
                 lets += p.lets.len();
                 registers += used;
@@ -37,6 +39,7 @@ impl Tape {
             registers,
             values,
             lets,
+            kept,
             work: kernel.points() as u64 * kernel.phases.iter().map(work).sum::<u64>(),
             grid,
             phases,
@@ -208,7 +211,7 @@ impl PhaseCompiler<'_> {
     /// `None` for a constant.
     fn step(&self, i: usize, typed: &Typed) -> Option<(Step, Rate, bool)> {
         let to = self.first_value + i;
-        let out = Value { number: to, register: 0 };
+        let out = Value { number: to, home: Home::Register(0) };
         let of = |e: &ExprId| self.value(*e);
         let operands = typed.expr.operands();
         let rate = operands.iter().map(|e| self.rates[e.index()]).max().unwrap_or(Rate::Once);
@@ -231,8 +234,17 @@ impl PhaseCompiler<'_> {
                     && from.index.lets.is_empty()
                     && matches!(from.index.lanes, Pattern::Contiguous)
                     && !(stored && self.escapes(ExprId(i as u32), from.buffer));
-                let step = if direct { Step::Direct { to, from } } else { Step::Load { to: out, from } };
-                return Some((step, rate, uniform));
+                if direct {
+                    return Some((Step::Direct { to, from }, rate, uniform));
+                }
+                // What does not move with the fastest loop is often there already.
+                let fastest = match self.maps.along {
+                    Along::Grid => self.maps.grid.axis,
+                    Along::Row => self.maps.grid.extents.len() + self.maps.rows.axis,
+                };
+                let slow = rate != Rate::Once && !from.index.terms.iter().any(|t| t.0 == fastest);
+                let keeps = slow && !stored && from.guards.is_empty() && from.index.lets.is_empty();
+                return Some((Step::Load { to: out, from, kept: keeps.then_some(0) }, rate, uniform));
             }
             Expr::Carry(carry) => {
                 let uniform = self.maps.along == Along::Row;
@@ -269,16 +281,16 @@ impl PhaseCompiler<'_> {
     }
 }
 
-/// Compiles a phase; `first` are the numbers of its first value, register and derived variable. Gives the
-/// number of registers it uses, too.
+/// Compiles a phase; `first` are the numbers of its first value, register, derived variable and kept load. Gives the
+/// numbers of registers and of kept loads it uses, too.
 fn phase(
     plan: &Plan,
     phase: &Phase,
     along: Along,
     grid: &Blocks,
     stored: &[usize],
-    [first_value, first_register, first_let]: [usize; 3],
-) -> (PhaseTape, usize) {
+    [first_value, first_register, first_let, first_kept]: [usize; 4],
+) -> (PhaseTape, usize, usize) {
     let rows = match along {
         Along::Grid => Blocks::points(&phase.reduce),
         Along::Row => Blocks::lanes(&phase.reduce),
@@ -293,7 +305,7 @@ fn phase(
         match c.step(i, typed) {
             None => {
                 let Expr::Const(v) = typed.expr else { continue };
-                constants.push((Value { number: first_value + i, register: 0 }, lane(v, typed.dtype)));
+                constants.push((Value { number: first_value + i, home: Home::Register(0) }, lane(v, typed.dtype)));
                 c.rates.push(Rate::Once);
                 c.uniform.push(true);
             }
@@ -306,12 +318,21 @@ fn phase(
         }
     }
     derived(&mut c, &mut steps, phase.body.len());
-    let outs: Vec<OutTape> = phase.outs.iter().map(|out| out_tape(&c, out)).collect();
+    let mut outs: Vec<OutTape> = phase.outs.iter().map(|out| out_tape(&c, out)).collect();
     let [mut once, mut per_block, mut each] = steps;
-    let mut registers = first_register;
-    let kept = constants.iter_mut().map(|c| &mut c.0);
-    for to in kept.chain(once.iter_mut().chain(&mut per_block).filter_map(Step::target_mut)) {
-        to.register = registers;
+    combine(&mut each, &outs, first_value, phase.body.len());
+    store_directly(&mut each, &[&once, &per_block], &mut outs, first_value);
+    let (mut registers, mut kept) = (first_register, first_kept);
+    for step in once.iter_mut().chain(&mut per_block).chain(&mut each) {
+        if let Step::Load { kept: Some(number), .. } = step {
+            *number = kept;
+            kept += 1;
+        }
+    }
+    let lasting = each.iter_mut().filter(|step| step.lasts()).filter_map(Step::target_mut);
+    let always = once.iter_mut().chain(&mut per_block).filter_map(Step::target_mut);
+    for to in constants.iter_mut().map(|c| &mut c.0).chain(always).chain(lasting) {
+        to.home = Home::Register(registers);
         registers += 1;
     }
     registers += share_registers(&mut each, &outs, first_value, phase.body.len(), registers);
@@ -319,7 +340,7 @@ fn phase(
     let lanes = lanes.chunk * lanes.inner;
     let reduces = !phase.reduce.is_empty();
     let tape = PhaseTape { reduces, lanes, constants, once, per_block, steps: each, outs, rows };
-    (tape, registers - first_register)
+    (tape, registers - first_register, kept - first_kept)
 }
 
 /// Adds the derived variables that come before expression `below`.
@@ -356,6 +377,7 @@ fn out_tape(c: &PhaseCompiler, out: &Out) -> OutTape {
             dtype: c.plan.buffer(*buffer).dtype,
             index: c.map(index),
             value: c.value(*value),
+            written: false,
         },
         Out::Reduce { fold, value, carry, .. } => {
             let dtype = c.dtype(*value);
@@ -392,12 +414,16 @@ fn share_registers(steps: &mut [Step], outs: &[OutTape], first_value: usize, val
     let mut held: Vec<(usize, usize)> = Vec::new();
     let mut count = 0;
     for (i, step) in steps.iter_mut().enumerate() {
-        if let Some(to) = step.target_mut() {
-            to.register = free.pop().unwrap_or_else(|| {
+        if step.lasts() {
+            continue;
+        }
+        if let Some(to) = step.target_mut().filter(|to| matches!(to.home, Home::Register(_))) {
+            let register = free.pop().unwrap_or_else(|| {
                 count += 1;
                 first + count - 1
             });
-            held.push((last[to.number - first_value], to.register));
+            to.home = Home::Register(register);
+            held.push((last[to.number - first_value], register));
         }
         held.retain(|&(until, register)| {
             if until <= i {

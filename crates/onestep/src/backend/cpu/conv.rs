@@ -3,15 +3,25 @@
 //! three spatial axes are all treated as three.
 //!
 //! The gradient of the input is a convolution of the result's gradient: input positions that have the same
-//! remainder by the stride see the same taps, so each such class is a dense convolution of its own.
+//! remainder by the stride see the same taps, so each such class is a dense convolution of its own. The
+//! gradient of the weights contracts over positions; its tiles lie across filters or across taps, whichever
+//! leaves fewer lanes idle.
+
+use std::ops::Range;
 
 use super::pool::{PerThread, Pool};
-use super::tile::{self, Isa, MAX_COLUMNS, MAX_ROWS, Run, Tile};
+use super::tile::{self, Isa, MAX_COLUMNS, Run, Shape, Tiles};
+use crate::backend::host::Bytes;
+use crate::error::Result;
 use crate::ir::ConvSpec;
 use crate::plan::ConvDirection;
 
 /// Most parts of a batch whose filter gradients are summed at the end.
 const MAX_PARTS: usize = 8;
+/// Positions whose addresses are found at once, for all panels of weights.
+const POSITIONS: usize = 96;
+/// Positions that a filter's gradient contracts at once, where an image has fewer.
+const CONTRACTED: usize = 128;
 /// Multiply-adds below which a convolution stays on one thread.
 const WORTH_SHARING: usize = 1 << 18;
 
@@ -51,11 +61,61 @@ struct Class {
     /// The first position, and how many there are, on each axis.
     first: [usize; 3],
     count: [usize; 3],
+    /// Stretches of the image that a position sees.
     runs: Vec<Run>,
-    /// Where each run's weights start in `[filters, taps, channels]`, in order.
+    /// The taps that are seen, in the order of the runs.
     taps: Vec<usize>,
     /// Where its packed weights start.
     packed: usize,
+}
+
+impl Class {
+    /// A class whose positions see taps (given by offset and number) of `len` channels each. Taps that lie
+    /// side by side in the image are one run.
+    fn new(first: [usize; 3], count: [usize; 3], mut taps: Vec<(isize, usize)>, len: usize) -> Self {
+        taps.sort_unstable();
+        let mut runs: Vec<Run> = Vec::new();
+        for &(offset, _) in &taps {
+            match runs.last_mut() {
+                Some(run) if run.offset + run.len as isize == offset => run.len += len,
+                _ => runs.push(Run { offset, right: 0, len }),
+            }
+        }
+        Class { first, count, runs, taps: taps.into_iter().map(|t| t.1).collect(), packed: 0 }
+    }
+
+    fn depth(&self) -> usize {
+        self.runs.iter().map(|r| r.len).sum()
+    }
+}
+
+/// A position of a class: where it starts to see the padded image, and where its result is.
+struct Position {
+    at: [usize; 3],
+    from: usize,
+    to: usize,
+}
+
+impl Position {
+    fn new(conv: &Conv, class: &Class, at: [usize; 3]) -> Self {
+        let steps = conv.padded.steps();
+        let from = (0..3).map(|i| at[i] * conv.walk[i] * steps[i]).sum();
+        let place = |i: usize| class.first[i] + at[i] * conv.stride[i];
+        let to = (place(0) * conv.result[1] + place(1)) * conv.result[2] + place(2);
+        Position { at, from, to: to * conv.result_channels }
+    }
+
+    fn advance(&mut self, conv: &Conv, class: &Class) {
+        let [d, h, w] = self.at;
+        if w + 1 < class.count[2] {
+            self.at[2] += 1;
+            self.from += conv.walk[2] * conv.padded.channels;
+            self.to += conv.stride[2] * conv.result_channels;
+            return;
+        }
+        let next = if h + 1 < class.count[1] { [d, h + 1, 0] } else { [d + 1, 0, 0] };
+        *self = Position::new(conv, class, next);
+    }
 }
 
 /// A convolution ready to run.
@@ -77,13 +137,30 @@ pub(super) struct Conv {
     channels: usize,
     filters: usize,
     classes: Vec<Class>,
-    /// Lines of the result, as the filter's gradient walks them.
-    lines: Vec<Run>,
-    packed: PerThread<Vec<f32>>,
-    images: PerThread<Vec<f32>>,
-    partial: PerThread<Vec<f32>>,
-    parts: usize,
+    shape: Shape,
+    packed: Bytes,
+    images: PerThread<Bytes>,
+    filter: FilterGrad,
     bytes: usize,
+}
+
+/// How a filter's gradient is computed.
+struct FilterGrad {
+    /// Lines of the results of a few samples, as they are contracted.
+    lines: Vec<Run>,
+    /// How many samples that is at most.
+    samples: usize,
+    /// Whether tiles lie across filters, and taps are rows.
+    across_filters: bool,
+    /// Where each weight of a filter sees the image.
+    seen: Vec<isize>,
+    /// Where each filter has its gradients.
+    filters: Vec<isize>,
+    /// Where the rows of a tile have their sums.
+    rows: Vec<isize>,
+    /// Parts of the batch, each with a sum of its own.
+    parts: usize,
+    partial: PerThread<Bytes>,
 }
 
 /// Where a convolution's tensors are.
@@ -104,7 +181,7 @@ impl Conv {
         spec: &ConvSpec,
         [input, filter, output]: [&[usize]; 3],
         threads: usize,
-    ) -> Self {
+    ) -> Result<Self> {
         let spatial = spec.stride.len();
         let three = |at: &dyn Fn(usize) -> usize, missing: usize| {
             let mut all = [missing; 3];
@@ -133,11 +210,19 @@ impl Conv {
             channels,
             filters,
             classes: Vec::new(),
-            lines: Vec::new(),
-            packed: PerThread::new(0, Vec::new),
-            images: PerThread::new(0, Vec::new),
-            partial: PerThread::new(0, Vec::new),
-            parts: 1,
+            shape: isa.shape(usize::MAX),
+            packed: Bytes::zeroed(0)?,
+            images: PerThread::empty(),
+            filter: FilterGrad {
+                lines: Vec::new(),
+                samples: 1,
+                across_filters: true,
+                seen: Vec::new(),
+                filters: Vec::new(),
+                rows: Vec::new(),
+                parts: 1,
+                partial: PerThread::empty(),
+            },
             bytes: 0,
         };
         if direction == ConvDirection::InputGrad {
@@ -147,31 +232,18 @@ impl Conv {
             conv.padded.outer = std::array::from_fn(|i| (inside[i] + low[i]).max(reach(i)));
             conv.gather_class();
         }
-        conv.allocate(threads);
-        conv
+        match direction {
+            ConvDirection::FilterGrad => conv.allocate_filter_grad(threads)?,
+            ConvDirection::Forward | ConvDirection::InputGrad => conv.allocate(threads)?,
+        }
+        Ok(conv)
     }
 
-    fn allocate(&mut self, threads: usize) {
-        let width = self.isa.shape().1;
-        let weights = self.filters * self.taps() * self.group_channels();
-        let image = self.padded.len() + MAX_COLUMNS;
-        self.images = PerThread::new(threads, || vec![0.0; image]);
-        self.bytes = threads * image * 4;
-        if self.direction == ConvDirection::FilterGrad {
-            let steps = self.padded.steps();
-            let [od, oh, ow] = self.result;
-            let line = |i: usize| Run {
-                offset: (i * ow * self.filters) as isize,
-                right: (i / oh * self.walk[0] * steps[0] + i % oh * self.walk[1] * steps[1]) as isize,
-                len: ow,
-            };
-            self.lines = (0..od * oh).map(line).collect();
-            self.parts = self.batch.clamp(1, MAX_PARTS);
-            self.partial = PerThread::new(self.parts, || vec![0.0; weights]);
-            self.bytes += self.parts * weights * 4;
-            return;
-        }
+    /// Room for packed weights and padded images.
+    fn allocate(&mut self, threads: usize) -> Result<()> {
         let columns = self.columns();
+        self.shape = self.isa.shape(columns);
+        let width = self.shape.columns;
         let mut packed = 0;
         for class in &mut self.classes {
             class.packed = packed;
@@ -180,10 +252,71 @@ impl Conv {
                 run.right = (depth * width) as isize;
                 depth += run.len;
             }
-            packed += depth * columns.div_ceil(width) * width * self.groups;
+            packed += depth * columns.next_multiple_of(width) * self.groups;
         }
-        self.packed = PerThread::new(1, || vec![0.0; packed]);
+        self.packed = Bytes::zeroed(packed * 4)?;
+        self.allocate_images(threads, 1)?;
         self.bytes += packed * 4;
+        Ok(())
+    }
+
+    /// Room for the padded images of some samples at a time.
+    fn allocate_images(&mut self, threads: usize, samples: usize) -> Result<()> {
+        let bytes = (samples * self.padded.len() + MAX_COLUMNS) * 4;
+        self.images = PerThread::new(threads, || Bytes::zeroed(bytes))?;
+        self.bytes += threads * bytes;
+        Ok(())
+    }
+
+    /// How tiles of the weights' gradient lie, and room for padded images and sums.
+    fn allocate_filter_grad(&mut self, threads: usize) -> Result<()> {
+        let filters = self.filters / self.groups.max(1);
+        let (taps, depth) = (self.taps(), self.group_channels());
+        // Across filters the result's gradient is read where it lies, so tiles must be full.
+        let full = [usize::MAX, 1].map(|c| self.isa.shape(c)).into_iter().find(|s| filters.is_multiple_of(s.columns));
+        let across_taps = self.isa.shape(self.line());
+        let lines_of_taps = taps * depth / self.line().max(1);
+        let other = across_taps.work(filters, self.line()) * lines_of_taps;
+        let across_filters = full.filter(|s| s.work(taps * depth, filters) <= other);
+        self.filter.across_filters = across_filters.is_some();
+        self.shape = across_filters.unwrap_or(across_taps);
+
+        let steps = self.padded.steps();
+        let offset = |at: [usize; 3]| (0..3).map(|i| at[i] * self.dilation[i] * steps[i]).sum::<usize>();
+        self.filter.seen = self.all_taps().flat_map(|at| (0..depth).map(move |c| (offset(at) + c) as isize)).collect();
+        self.filter.filters = (0..filters as isize).collect();
+        self.filter.rows = match self.filter.across_filters {
+            true => (0..taps * depth).map(|i| (i * filters) as isize).collect(),
+            false => (0..filters).map(|f| (f * taps * depth) as isize).collect(),
+        };
+
+        let [od, oh, ow] = self.result;
+        let positions = od * oh * ow;
+        let parts = self.batch.clamp(1, MAX_PARTS);
+        let samples = CONTRACTED.div_ceil(positions.max(1)).clamp(1, self.batch.div_ceil(parts).max(1));
+        for sample in 0..samples {
+            for line in 0..od * oh {
+                let (d, h) = (line / oh, line % oh);
+                let g = (sample * positions + line * ow) * self.filters;
+                let x = sample * self.padded.len() + d * self.walk[0] * steps[0] + h * self.walk[1] * steps[1];
+                let (left, right) = if self.filter.across_filters { (x, g) } else { (g, x) };
+                self.filter.lines.push(Run { offset: left as isize, right: right as isize, len: ow });
+            }
+        }
+        self.filter.samples = samples;
+        self.allocate_images(threads, samples)?;
+        let bytes = self.filters * taps * depth * 4;
+        self.filter.parts = parts;
+        self.filter.partial = PerThread::new(parts, || Bytes::zeroed(bytes))?;
+        self.bytes += parts * bytes;
+        Ok(())
+    }
+
+    /// Weights of a filter that lie side by side in the image as they do in the filter: those of a tap, or of
+    /// a line of taps if nothing is skipped between them.
+    fn line(&self) -> usize {
+        let joined = self.groups == 1 && self.dilation[2] == 1;
+        if joined { self.kernel[2] * self.group_channels() } else { self.group_channels() }
     }
 
     fn taps(&self) -> usize {
@@ -214,13 +347,9 @@ impl Conv {
     fn gather_class(&mut self) {
         let steps = self.padded.steps();
         let len = self.group_channels();
-        let mut class = Class { first: [0; 3], count: self.result, runs: Vec::new(), taps: Vec::new(), packed: 0 };
-        for at in self.all_taps() {
-            let offset: usize = (0..3).map(|i| at[i] * self.dilation[i] * steps[i]).sum();
-            class.runs.push(Run { offset: offset as isize, right: 0, len });
-            class.taps.push(self.tap(at));
-        }
-        self.classes.push(class);
+        let offset = |at: [usize; 3]| (0..3).map(|i| at[i] * self.dilation[i] * steps[i]).sum::<usize>() as isize;
+        let taps = self.all_taps().map(|at| (offset(at), self.tap(at))).collect();
+        self.classes.push(Class::new([0; 3], self.result, taps, len));
     }
 
     /// The classes of the input's gradient, and the border its walk needs.
@@ -264,18 +393,17 @@ impl Conv {
                 for w in 0..stride[2] {
                     let first = [d, h, w];
                     let counts = std::array::from_fn(|i| count(i, first[i]));
-                    let mut class = Class { first, count: counts, runs: Vec::new(), taps: Vec::new(), packed: 0 };
+                    let mut taps = Vec::new();
                     for &(kd, dd) in &axes[0][d] {
                         for &(kh, dh) in &axes[1][h] {
                             for &(kw, dw) in &axes[2][w] {
                                 let at = [dd, dh, dw];
                                 let offset = (0..3).map(|i| (at[i] + border[i][0]) * steps[i] as isize).sum::<isize>();
-                                class.runs.push(Run { offset, right: 0, len });
-                                class.taps.push(self.tap([kd, kh, kw]));
+                                taps.push((offset, self.tap([kd, kh, kw])));
                             }
                         }
                     }
-                    self.classes.push(class);
+                    self.classes.push(Class::new(first, counts, taps, len));
                 }
             }
         }
@@ -308,17 +436,20 @@ impl Conv {
         }
     }
 
-    /// The padded image of one sample, on a thread's scratch.
+    /// The padded images of some samples, on a thread's scratch.
     ///
     /// # Safety
     /// As [`Conv::run`]; `thread` must be the caller's.
-    unsafe fn image(&self, from: *const f32, n: usize, thread: usize) -> *const f32 {
+    unsafe fn image(&self, from: *const f32, samples: Range<usize>, thread: usize) -> *const f32 {
         let len = self.padded.extents.iter().product::<usize>() * self.padded.channels;
-        // SAFETY: the sample lies inside its tensor, and the scratch is this thread's.
+        // SAFETY: the samples lie inside their tensor, the scratch is this thread's and has room for them.
         unsafe {
-            let scratch = self.images.get(thread);
-            self.padded.fill(std::slice::from_raw_parts(from.add(n * len), len), scratch);
-            scratch.as_ptr()
+            let scratch = self.images.get(thread).pointer().cast::<f32>();
+            for (i, n) in samples.enumerate() {
+                let to = std::slice::from_raw_parts_mut(scratch.add(i * self.padded.len()), self.padded.len());
+                self.padded.fill(std::slice::from_raw_parts(from.add(n * len), len), to);
+            }
+            scratch
         }
     }
 
@@ -327,63 +458,61 @@ impl Conv {
     /// # Safety
     /// As [`Conv::run`].
     unsafe fn dense(&self, pool: &Pool, t: &Tensors) {
-        let (high, wide) = self.isa.shape();
-        let columns = self.columns();
-        let panels = columns.div_ceil(wide);
-        // SAFETY: no task runs yet, so this is the only reference.
-        let packed = unsafe {
-            let packed = self.packed.get(0);
-            self.pack(t.b, packed);
-            Packed(packed.as_ptr())
-        };
+        // SAFETY: no task runs yet, so this is the only reference to the packed weights.
+        unsafe {
+            let len = self.packed.len() / 4;
+            self.pack(t.b, std::slice::from_raw_parts_mut(self.packed.pointer().cast(), len));
+        }
         let size = self.result.iter().product::<usize>() * self.result_channels;
-        let walk = self.padded.steps();
         pool.each(self.batch, self.worth_sharing(), |n, thread| {
             // SAFETY: the pool hands each thread its own number; a task writes its own sample of `out`.
-            let (image, out) = unsafe { (self.image(t.a, n, thread), t.out.add(n * size)) };
-            for class in &self.classes {
-                let positions: usize = class.count.iter().product();
-                let depth: usize = class.runs.iter().map(|r| r.len).sum();
-                for group in 0..self.groups {
-                    let shift = group * (self.padded.channels / self.groups);
-                    for panel in 0..panels {
-                        let at = class.packed + (group * panels + panel) * depth * wide;
-                        for row in (0..positions).step_by(high) {
-                            let count = high.min(positions - row);
-                            let mut tile = Tile {
-                                left: [std::ptr::null(); MAX_ROWS],
-                                left_step: 1,
-                                runs: &class.runs,
-                                // SAFETY: the class's panel lies inside the packed weights.
-                                right: unsafe { packed.get().add(at) },
-                                right_step: wide as isize,
-                                out: [std::ptr::null_mut(); MAX_ROWS],
-                                out_step: 1,
-                                rows: count,
-                                columns: wide.min(columns - panel * wide),
-                                add: false,
-                            };
-                            for i in 0..high {
-                                let position = row + i.min(count - 1);
-                                let [_, h, w] = class.count;
-                                let at = [position / (h * w), position / w % h, position % w];
-                                let from: usize = (0..3).map(|i| at[i] * self.walk[i] * walk[i]).sum();
-                                let place = |i: usize| class.first[i] + at[i] * self.stride[i];
-                                let to = (place(0) * self.result[1] + place(1)) * self.result[2] + place(2);
-                                let to = to * self.result_channels + group * columns + panel * wide;
-                                // SAFETY: positions lie inside the padded image and the result.
-                                unsafe {
-                                    tile.left[i] = image.add(from + shift);
-                                    tile.out[i] = out.add(to);
-                                }
-                            }
-                            // SAFETY: every pointer reaches what the tile walks.
-                            unsafe { tile::compute(self.isa, &tile) };
-                        }
-                    }
-                }
+            unsafe {
+                let (image, out) = (self.image(t.a, n..n + 1, thread), t.out.add(n * size));
+                self.classes.iter().for_each(|class| self.positions(class, image, out));
             }
         });
+    }
+
+    /// The results of one sample at a class's positions.
+    ///
+    /// # Safety
+    /// `image` is a padded image and `out` the sample's result.
+    unsafe fn positions(&self, class: &Class, image: *const f32, out: *mut f32) {
+        let wide = self.shape.columns;
+        let (columns, depth) = (self.columns(), class.depth());
+        let panels = columns.div_ceil(wide);
+        let positions: usize = class.count.iter().product();
+        let (mut from, mut to) = ([0; POSITIONS], [0; POSITIONS]);
+        let mut next = Position::new(self, class, [0; 3]);
+        for first in (0..positions).step_by(POSITIONS) {
+            let here = POSITIONS.min(positions - first);
+            for (from, to) in from.iter_mut().zip(&mut to).take(here) {
+                (*from, *to) = (next.from as isize, next.to as isize);
+                next.advance(self, class);
+            }
+            for (group, panel) in (0..self.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
+                let packed = class.packed + (group * panels + panel) * depth * wide;
+                // SAFETY: positions lie inside the padded image and the result, the panel inside the packed
+                // weights.
+                unsafe {
+                    let tiles = Tiles {
+                        shape: self.shape,
+                        left: image.add(group * (self.padded.channels / self.groups)),
+                        left_rows: &from[..here],
+                        left_step: 1,
+                        runs: &class.runs,
+                        right: self.packed.pointer().cast::<f32>().add(packed),
+                        right_step: wide as isize,
+                        out: out.add(group * columns + panel * wide),
+                        out_rows: &to[..here],
+                        out_step: 1,
+                        columns: wide.min(columns - panel * wide),
+                        add: false,
+                    };
+                    tile::compute(self.isa, &tiles);
+                }
+            }
+        }
     }
 
     /// Packs the weights of each class into panels: for each group and panel of result channels, rows in
@@ -392,7 +521,7 @@ impl Conv {
     /// # Safety
     /// `weights` must be `[filters, taps, channels / groups]`.
     unsafe fn pack(&self, weights: *const f32, packed: &mut [f32]) {
-        let wide = self.isa.shape().1;
+        let wide = self.shape.columns;
         let (taps, depth, columns) = (self.taps(), self.group_channels(), self.columns());
         let filters = self.filters / self.groups.max(1);
         // SAFETY: promised by the caller.
@@ -402,8 +531,8 @@ impl Conv {
             for group in 0..self.groups {
                 for panel in (0..columns).step_by(wide) {
                     let width = wide.min(columns - panel);
-                    for (run, tap) in class.runs.iter().zip(&class.taps) {
-                        for k in 0..run.len {
+                    for tap in &class.taps {
+                        for k in 0..class.depth() / class.taps.len() {
                             let row = &mut packed[to..to + wide];
                             to += wide;
                             for (j, to) in row.iter_mut().enumerate().take(width) {
@@ -421,98 +550,104 @@ impl Conv {
         }
     }
 
-    /// The filter's gradient: parts of the batch side by side, each tap's gradient as products of the
-    /// result's gradient with the image shifted by the tap.
+    /// The filter's gradient: parts of the batch side by side, a few samples at a time.
     ///
     /// # Safety
     /// As [`Conv::run`].
     unsafe fn filter_grad(&self, pool: &Pool, t: &Tensors) {
+        let FilterGrad { samples, parts, partial, across_filters, .. } = &self.filter;
         let (taps, depth) = (self.taps(), self.group_channels());
+        let len = self.filters * taps * depth;
         let positions: usize = self.result.iter().product();
-        let size = self.batch.div_ceil(self.parts);
-        pool.each(self.parts, self.worth_sharing(), |part, thread| {
+        let size = self.batch.div_ceil(*parts);
+        pool.each(*parts, self.worth_sharing(), |part, thread| {
             // SAFETY: each part is one task's.
-            let dw = unsafe { self.partial.get(part) };
-            let samples = part * size..((part + 1) * size).min(self.batch);
-            if samples.is_empty() {
-                dw.fill(0.0);
+            let sum = unsafe { partial.get(part) }.pointer().cast::<f32>();
+            let range = part * size..((part + 1) * size).min(self.batch);
+            if range.is_empty() {
+                // SAFETY: the sum has this length.
+                unsafe { std::slice::from_raw_parts_mut(sum, len) }.fill(0.0);
             }
-            for n in samples.clone() {
-                // SAFETY: the pool hands each thread its own number; the sample lies inside its tensor.
-                let (image, g) = unsafe { (self.image(t.a, n, thread), t.b.add(n * positions * self.filters)) };
-                // SAFETY: pointers stay inside the image, the gradient and the part's sum.
-                unsafe { self.sample_grad(image, g, dw.as_mut_ptr(), n > samples.start) };
+            for n in range.clone().step_by(*samples) {
+                let here = n..(n + samples).min(range.end);
+                // SAFETY: the pool hands each thread its own number; samples lie inside their tensors, and
+                // pointers stay inside the images, the gradient and the part's sum.
+                unsafe {
+                    let lines = here.len() * self.result[0] * self.result[1];
+                    let image = self.image(t.a, here, thread);
+                    let g = t.b.add(n * positions * self.filters);
+                    self.add_samples(lines, image, g, sum, n > range.start);
+                }
             }
         });
         // SAFETY: `out` has the filter's size and the tasks are done.
-        let out = unsafe { std::slice::from_raw_parts_mut(t.out, self.filters * taps * depth) };
-        for part in 0..self.parts {
+        let out = unsafe { std::slice::from_raw_parts_mut(t.out, len) };
+        for part in 0..*parts {
             // SAFETY: the tasks are done, so this is the only reference.
-            let dw = unsafe { self.partial.get(part) };
-            match part {
-                0 => out.copy_from_slice(dw),
-                _ => out.iter_mut().zip(dw.iter()).for_each(|(out, v)| *out += v),
-            }
-        }
-    }
-
-    /// Adds one sample's part of the filter's gradient, or sets it.
-    ///
-    /// # Safety
-    /// `image` is a padded image, `g` the sample's gradient of the result, `dw` the filter's gradient.
-    unsafe fn sample_grad(&self, image: *const f32, g: *const f32, dw: *mut f32, add: bool) {
-        let (high, wide) = self.isa.shape();
-        let (taps, depth) = (self.taps(), self.group_channels());
-        let filters = self.filters / self.groups.max(1);
-        let steps = self.padded.steps();
-        // Neighbouring taps of a line are neighbours in the image and in the weights if nothing is skipped.
-        let joined = self.groups == 1 && self.dilation[2] == 1;
-        let lines = self.all_taps().filter(|at| !joined || at[2] == 0);
-        let len = if joined { self.kernel[2] * depth } else { depth };
-        for at in lines {
-            let shift: usize = (0..3).map(|i| at[i] * self.dilation[i] * steps[i]).sum();
-            for group in 0..self.groups {
-                for column in (0..len).step_by(wide) {
-                    for row in (0..filters).step_by(high) {
-                        let count = high.min(filters - row);
-                        let mut tile = Tile {
-                            left: [std::ptr::null(); MAX_ROWS],
-                            left_step: self.filters as isize,
-                            runs: &self.lines,
-                            // SAFETY: the tap lies inside the padded image, behind which there is room.
-                            right: unsafe { image.add(shift + group * depth + column) },
-                            right_step: (self.walk[2] * steps[2]) as isize,
-                            out: [std::ptr::null_mut(); MAX_ROWS],
-                            out_step: 1,
-                            rows: count,
-                            columns: wide.min(len - column),
-                            add,
-                        };
-                        for i in 0..high {
-                            let f = group * filters + row + i.min(count - 1);
-                            // SAFETY: filters and taps lie inside the gradients.
-                            unsafe {
-                                tile.left[i] = g.add(f);
-                                tile.out[i] = dw.add((f * taps + self.tap(at)) * depth + column);
-                            }
-                        }
-                        // SAFETY: every pointer reaches what the tile walks.
-                        unsafe { tile::compute(self.isa, &tile) };
+            let sum = unsafe { std::slice::from_raw_parts(partial.get(part).pointer().cast::<f32>(), len) };
+            if *across_filters {
+                let filters = self.filters / self.groups.max(1);
+                for (f, out) in out.chunks_exact_mut((taps * depth).max(1)).enumerate() {
+                    let from = &sum[f / filters * filters * taps * depth + f % filters..];
+                    for (out, v) in out.iter_mut().zip(from.iter().step_by(filters)) {
+                        *out = if part == 0 { *v } else { *out + v };
                     }
+                }
+            } else {
+                match part {
+                    0 => out.copy_from_slice(sum),
+                    _ => out.iter_mut().zip(sum).for_each(|(out, v)| *out += v),
                 }
             }
         }
     }
-}
 
-/// The packed weights, which tasks only read.
-struct Packed(*const f32);
-
-// SAFETY: tasks only read through it.
-unsafe impl Sync for Packed {}
-
-impl Packed {
-    fn get(&self) -> *const f32 {
-        self.0
+    /// Adds the part that some samples have in the filter's gradient, or sets it. Across filters, sums lie as
+    /// `[group, tap, channel, filter]`, otherwise as the weights.
+    ///
+    /// # Safety
+    /// `image` are padded images, `g` the samples' gradients of the result, `sum` of the filter's size.
+    unsafe fn add_samples(&self, lines: usize, image: *const f32, g: *const f32, sum: *mut f32, add: bool) {
+        let weights = self.taps() * self.group_channels();
+        let filters = self.filters / self.groups.max(1);
+        let across = self.filter.across_filters;
+        let image_step = (self.walk[2] * self.padded.channels) as isize;
+        let filter_step = self.filters as isize;
+        let line = if across { weights } else { self.line() };
+        // A few lines at a time, so that all tiles find them in the cache.
+        let at_once = CONTRACTED.div_ceil(self.result[2].max(1));
+        for (i, runs) in self.filter.lines[..lines].chunks(at_once).enumerate() {
+            for group in 0..self.groups {
+                // SAFETY: taps, channels and filters lie inside the images, gradients and sums; behind the
+                // images there is room for a tile's width.
+                unsafe {
+                    let (image, g) = (image.add(group * self.group_channels()), g.add(group * filters));
+                    let sum = sum.add(group * filters * weights);
+                    let column_of_tiles = |column: usize, columns: usize, start: usize| {
+                        let seen = self.filter.seen[start + if across { 0 } else { column }];
+                        Tiles {
+                            shape: self.shape,
+                            left: if across { image } else { g },
+                            left_rows: if across { &self.filter.seen } else { &self.filter.filters },
+                            left_step: if across { image_step } else { filter_step },
+                            runs,
+                            right: if across { g.add(column) } else { image.offset(seen) },
+                            right_step: if across { filter_step } else { image_step },
+                            out: sum.add(start + column),
+                            out_rows: &self.filter.rows,
+                            out_step: 1,
+                            columns: self.shape.columns.min(columns - column),
+                            add: add || i > 0,
+                        }
+                    };
+                    let columns = if across { filters } else { line };
+                    for start in (0..weights).step_by(line.max(1)) {
+                        for column in (0..columns).step_by(self.shape.columns) {
+                            tile::compute(self.isa, &column_of_tiles(column, columns, start));
+                        }
+                    }
+                }
+            }
+        }
     }
 }

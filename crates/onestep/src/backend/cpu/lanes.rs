@@ -178,6 +178,40 @@ pub(super) fn select(c: &[u32], a: &[u32], b: &[u32], to: &mut [u32]) {
     }
 }
 
+/// A function of two factors and a third number.
+#[inline(always)]
+pub(super) fn mul_add([a, b, c]: [&[u32]; 3], to: &mut [u32], f: impl Fn(f32, f32, f32) -> f32) {
+    for (((to, &a), &b), &c) in to.iter_mut().zip(a).zip(b).zip(c) {
+        *to = f(f32::from_bits(a), f32::from_bits(b), f32::from_bits(c)).to_bits();
+    }
+}
+
+/// `a · b + c · d`.
+#[inline(always)]
+pub(super) fn products(a: &[u32], b: &[u32], c: &[u32], d: &[u32], to: &mut [u32]) {
+    for ((((to, &a), &b), &c), &d) in to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *to = (f32::from_bits(a) * f32::from_bits(b) + f32::from_bits(c) * f32::from_bits(d)).to_bits();
+    }
+}
+
+/// `a op b ? x : y` for floats a and b.
+#[inline(always)]
+pub(super) fn select_by(op: Compare, [a, b]: [&[u32]; 2], [x, y]: [&[u32]; 2], to: &mut [u32]) {
+    #[inline(always)]
+    fn by([a, b]: [&[u32]; 2], [x, y]: [&[u32]; 2], to: &mut [u32], holds: impl Fn(f32, f32) -> bool) {
+        for ((((to, &a), &b), &x), &y) in to.iter_mut().zip(a).zip(b).zip(x).zip(y) {
+            let mask = (holds(f32::from_bits(a), f32::from_bits(b)) as u32).wrapping_neg();
+            *to = (x & mask) | (y & !mask);
+        }
+    }
+    match op {
+        Compare::Eq => by([a, b], [x, y], to, |a, b| a == b),
+        Compare::Ne => by([a, b], [x, y], to, |a, b| a != b),
+        Compare::Lt => by([a, b], [x, y], to, |a, b| a < b),
+        Compare::Le => by([a, b], [x, y], to, |a, b| a <= b),
+    }
+}
+
 /// A conversion.
 #[inline(always)]
 pub(super) fn cast(from: DType, into: DType, a: &[u32], to: &mut [u32]) {

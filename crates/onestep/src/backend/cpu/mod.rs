@@ -1,6 +1,7 @@
 //! The CPU: runs a plan kernel by kernel. Loop kernels are evaluated in blocks of lanes by pre-compiled
 //! vector loops, so there is no compiler at run time and no dispatch for single elements.
 
+mod combine;
 mod compile;
 mod conv;
 mod lanes;
@@ -84,7 +85,7 @@ impl Backend for Cpu {
             states: states.to_vec(),
             buffers: Buffers(Vec::new()),
             kernels: Vec::new(),
-            scratch: PerThread::new(0, || Scratch::new([].iter())),
+            scratch: PerThread::empty(),
             scratch_bytes: 0,
         };
         let size = |t: &Type| t.shape.elements() * t.dtype.size();
@@ -199,8 +200,8 @@ impl Program {
         let scratch = PerThread::new(threads, || {
             let scratch = Scratch::new(tapes.clone());
             bytes += scratch.bytes();
-            scratch
-        });
+            Ok(scratch)
+        })?;
         self.scratch = scratch;
         self.scratch_bytes += bytes;
         Ok(())
@@ -245,7 +246,7 @@ impl Program {
                 Prepared::Dot { product, tensors }
             }
             LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, .. } => {
-                let conv = Conv::new(self.isa, *direction, spec, [input, filter, output], self.pool.count());
+                let conv = Conv::new(self.isa, *direction, spec, [input, filter, output], self.pool.count())?;
                 self.scratch_bytes += conv.bytes();
                 Prepared::Conv { conv: Box::new(conv), tensors: [a.clone(), b.clone(), out.clone()] }
             }
@@ -408,6 +409,29 @@ impl Executable for Program {
 
     fn run(&mut self) -> Result<()> {
         let _held = Held::all(&self.states)?;
+        if std::env::var("KT").is_ok() {
+            // SCRATCH
+            thread_local! { static T: std::cell::RefCell<Vec<f64>> = const { std::cell::RefCell::new(Vec::new()) }; static N: std::cell::Cell<usize> = const { std::cell::Cell::new(0) }; }
+            T.with_borrow_mut(|t| {
+                if t.len() != self.kernels.len() {
+                    *t = vec![1e9; self.kernels.len()];
+                    N.set(0);
+                }
+                for (i, kernel) in self.kernels.iter().enumerate() {
+                    let s = std::time::Instant::now();
+                    self.execute(kernel);
+                    t[i] = t[i].min(s.elapsed().as_secs_f64() * 1e6);
+                }
+                N.set(N.get() + 1);
+                if N.get() == 45 {
+                    println!("sum {:.0}", t.iter().sum::<f64>());
+                    for (i, t) in t.iter().enumerate() {
+                        println!("KT k{i} {t:.1}");
+                    }
+                }
+            });
+            return Ok(());
+        }
         self.kernels.iter().for_each(|kernel| self.execute(kernel));
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::error::Result;
+
 /// A pool of threads; with one thread everything runs on the caller's.
 pub(super) struct Pool {
     threads: Option<rayon::ThreadPool>,
@@ -50,9 +52,15 @@ pub(super) struct PerThread<T>(Vec<UnsafeCell<T>>);
 unsafe impl<T: Send> Sync for PerThread<T> {}
 
 impl<T> PerThread<T> {
+    /// No values.
+    pub(super) fn empty() -> Self {
+        PerThread(Vec::new())
+    }
+
     /// A value for each of `count` threads or tasks.
-    pub(super) fn new(count: usize, value: impl FnMut() -> T) -> Self {
-        PerThread(std::iter::repeat_with(value).take(count).map(UnsafeCell::new).collect())
+    pub(super) fn new(count: usize, value: impl FnMut() -> Result<T>) -> Result<Self> {
+        let values = std::iter::repeat_with(value).take(count).map(|v| v.map(UnsafeCell::new));
+        Ok(PerThread(values.collect::<Result<_>>()?))
     }
 
     /// The value of a number.

@@ -2,7 +2,7 @@
 //! panels as wide as a tile, unless it lies that way already. Which one is packed follows from the shapes.
 
 use super::pool::Pool;
-use super::tile::{self, Isa, MAX_COLUMNS, MAX_ROWS, Run, Tile};
+use super::tile::{self, Isa, MAX_COLUMNS, Run, Shape, Tiles};
 use crate::backend::host::Bytes;
 use crate::error::Result;
 
@@ -33,6 +33,7 @@ pub(super) struct Product {
     isa: Isa,
     batch: usize,
     distances: [isize; 3],
+    shape: Shape,
     /// Whether `outᵀ = rhsᵀ · lhsᵀ` is what runs.
     swapped: bool,
     m: usize,
@@ -41,6 +42,9 @@ pub(super) struct Product {
     out: Layout,
     left: Layout,
     right: Layout,
+    /// Distances of the rows that a task computes from its first one.
+    left_rows: Vec<isize>,
+    out_rows: Vec<isize>,
     /// Panels of the right operand of one matrix of the batch; empty where it is read in place.
     panels: Option<Bytes>,
 }
@@ -63,9 +67,24 @@ impl Product {
         [out, lhs, rhs]: [Layout; 3],
         distances: [isize; 3],
     ) -> Result<Self> {
-        let as_is =
-            Product { isa, batch, distances, swapped: false, m, n, k, out, left: lhs, right: rhs, panels: None };
+        let as_is = Product {
+            isa,
+            batch,
+            distances,
+            shape: isa.shape(n),
+            swapped: false,
+            m,
+            n,
+            k,
+            out,
+            left: lhs,
+            right: rhs,
+            left_rows: Vec::new(),
+            out_rows: Vec::new(),
+            panels: None,
+        };
         let swapped = Product {
+            shape: isa.shape(m),
             distances: [distances[0], distances[2], distances[1]],
             swapped: true,
             m: n,
@@ -73,10 +92,15 @@ impl Product {
             out: out.transposed(),
             left: rhs.transposed(),
             right: lhs.transposed(),
+            left_rows: Vec::new(),
+            out_rows: Vec::new(),
             panels: None,
             ..as_is
         };
         let mut product = if swapped.cost() < as_is.cost() { swapped } else { as_is };
+        let rows = if product.by_rows() { TASK_ROWS } else { product.m };
+        product.left_rows = (0..rows as isize).map(|i| i * product.left.row).collect();
+        product.out_rows = (0..rows as isize).map(|i| i * product.out.row).collect();
         if product.packs() {
             product.panels = Some(Bytes::zeroed(product.panel_count() * product.panel_len() * 4)?);
         }
@@ -88,31 +112,39 @@ impl Product {
         self.panels.as_ref().map_or(0, Bytes::len)
     }
 
+    /// Whether tasks are blocks of rows, not of columns.
+    fn by_rows(&self) -> bool {
+        self.m >= self.n
+    }
+
     /// Whether the right operand must be packed: it does not lie in rows, is not a whole number of tiles
-    /// wide, or is walked so often that scattered rows would cost more than packing them.
+    /// wide, or is walked so often that scattered rows would cost more than packing them; rows a multiple of
+    /// a page apart fight for the same lines of the cache.
     fn packs(&self) -> bool {
-        self.right.column != 1 || !self.n.is_multiple_of(self.isa.shape().1) || self.m > 8 * self.isa.shape().0
+        if self.m > 2 * self.shape.rows && self.k > 16 && (self.right.row * 4) % 4096 == 0 {
+            return true;
+        }
+        self.right.column != 1 || !self.n.is_multiple_of(self.shape.columns) || self.m > 8 * self.shape.rows
     }
 
     /// A rough count of cycles.
     fn cost(&self) -> usize {
-        let (rows, columns) = self.isa.shape();
-        let padded = self.m.next_multiple_of(rows) * self.n.next_multiple_of(columns) * self.k;
+        let padded = self.shape.work(self.m, self.n) * self.k;
         let packing = match (self.packs(), self.right.column) {
             (false, _) => 0,
             (true, 1) => self.k * self.n / 4,
             (true, _) => self.k * self.n,
         };
         let storing = if self.out.column == 1 { self.m * self.n / 8 } else { self.m * self.n };
-        padded / columns + packing + storing
+        padded / self.isa.shape(usize::MAX).columns + packing + storing
     }
 
     fn panel_count(&self) -> usize {
-        self.n.div_ceil(self.isa.shape().1)
+        self.n.div_ceil(self.shape.columns)
     }
 
     fn panel_len(&self) -> usize {
-        self.k * self.isa.shape().1
+        self.k * self.shape.columns
     }
 
     /// Computes the product.
@@ -140,7 +172,7 @@ impl Product {
                 // SAFETY: each task packs a panel of its own.
                 pool.each(self.panel_count(), share, |panel, _| unsafe { self.pack(&p, panel) });
             }
-            let by_rows = self.m >= self.n;
+            let by_rows = self.by_rows();
             let tasks = if by_rows { self.m.div_ceil(TASK_ROWS) } else { self.n.div_ceil(TASK_COLUMNS) };
             pool.each(tasks, share, |task, _| {
                 let (rows, columns) = match by_rows {
@@ -159,7 +191,7 @@ impl Product {
     /// # Safety
     /// As [`Product::run`]; each panel must be packed by one thread.
     unsafe fn pack(&self, p: &Pointers, panel: usize) {
-        let width = self.isa.shape().1;
+        let width = self.shape.columns;
         let start = panel * width;
         let columns = width.min(self.n - start);
         let Layout { row, column } = self.right;
@@ -194,7 +226,7 @@ impl Product {
     /// # Safety
     /// As [`Product::run`]; `columns` must start at a tile's edge, and every panel must be packed.
     unsafe fn part(&self, p: &Pointers, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) {
-        let (high, wide) = self.isa.shape();
+        let wide = self.shape.columns;
         for depth in (0..self.k.max(1)).step_by(DEPTH) {
             let len = DEPTH.min(self.k - depth.min(self.k));
             for column in columns.clone().step_by(wide) {
@@ -207,27 +239,21 @@ impl Product {
                         None => (p.right.offset(depth as isize * self.right.row).add(column), self.right.row),
                     };
                     let runs = [Run { offset: depth as isize * self.left.column, right: 0, len }];
-                    for row in rows.clone().step_by(high) {
-                        let count = high.min(rows.end - row);
-                        let mut tile = Tile {
-                            left: [std::ptr::null(); MAX_ROWS],
-                            left_step: self.left.column,
-                            runs: &runs,
-                            right,
-                            right_step,
-                            out: [std::ptr::null_mut(); MAX_ROWS],
-                            out_step: self.out.column,
-                            rows: count,
-                            columns: wide.min(columns.end - column),
-                            add: depth > 0,
-                        };
-                        for i in 0..high {
-                            let at = (row + i.min(count - 1)) as isize;
-                            tile.left[i] = p.left.offset(at * self.left.row);
-                            tile.out[i] = p.out.offset(at * self.out.row + column as isize * self.out.column);
-                        }
-                        tile::compute(self.isa, &tile);
-                    }
+                    let tiles = Tiles {
+                        shape: self.shape,
+                        left: p.left.offset(rows.start as isize * self.left.row),
+                        left_rows: &self.left_rows[..rows.len()],
+                        left_step: self.left.column,
+                        runs: &runs,
+                        right,
+                        right_step,
+                        out: p.out.offset(rows.start as isize * self.out.row + column as isize * self.out.column),
+                        out_rows: &self.out_rows[..rows.len()],
+                        out_step: self.out.column,
+                        columns: wide.min(columns.end - column),
+                        add: depth > 0,
+                    };
+                    tile::compute(self.isa, &tiles);
                 }
             }
         }

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 use super::lanes;
 use super::random;
-use super::tape::{Access, Along, GuardTape, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
+use super::tape::{Access, Along, GuardTape, Home, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
 use super::tile::Isa;
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
@@ -21,6 +21,8 @@ pub(super) struct Scratch {
     totals: Vec<[u32; LANES]>,
     places: Vec<[i32; LANES]>,
     lets: Vec<[i64; LANES]>,
+    /// From where, and how many lanes, each kept load holds.
+    kept: Vec<(i64, usize)>,
     at: Vec<i64>,
 }
 
@@ -40,6 +42,7 @@ impl Scratch {
             totals: vec![[0; LANES]; carries],
             places: vec![[0; LANES]; carries],
             lets: vec![[0; LANES]; most(|t| t.lets)],
+            kept: vec![(0, 0); most(|t| t.kept)],
             at: vec![0; most(axes)],
         }
     }
@@ -75,42 +78,61 @@ pub(super) unsafe fn run(isa: Isa, tape: &Tape, buffers: &Buffers, s: &mut Scrat
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(tape, buffers, s, blocks),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => run_here(tape, buffers, s, blocks),
-            Isa::Plain => run_here(tape, buffers, s, blocks),
+            Isa::Neon => run_here(steps_plain, tape, buffers, s, blocks),
+            Isa::Plain => run_here(steps_plain, tape, buffers, s, blocks),
         }
     }
 }
 
-/// # Safety
-/// As [`run`], on a CPU with what [`Isa::Avx512`] stands for.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn run_avx512(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
-    // SAFETY: passed on from the caller.
-    unsafe { run_here(tape, buffers, s, blocks) }
+/// Evaluates steps over a block of so many lanes: one text compiled for each instruction set.
+type Steps = unsafe fn(&[Step], &[OutTape], &Buffers, &mut Scratch, usize);
+
+/// The walk and the evaluation for a set of CPU features.
+macro_rules! compiled_for {
+    ($features:literal, $run:ident, $steps:ident) => {
+        /// # Safety
+        /// As [`run`], on a CPU with these features.
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $run(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+            // SAFETY: passed on from the caller.
+            unsafe { run_here($steps, tape, buffers, s, blocks) }
+        }
+
+        /// # Safety
+        /// As [`run`], on a CPU with these features.
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $steps(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
+            // SAFETY: passed on from the caller.
+            unsafe { steps_here(steps, outs, buffers, s, n) }
+        }
+    };
 }
 
+compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", run_avx512, steps_avx512);
+compiled_for!("avx2,fma", run_avx2, steps_avx2);
+
 /// # Safety
-/// As [`run`], on a CPU with AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn run_avx2(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+/// As [`run`].
+unsafe fn steps_plain(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     // SAFETY: passed on from the caller.
-    unsafe { run_here(tape, buffers, s, blocks) }
+    unsafe { steps_here(steps, outs, buffers, s, n) }
 }
 
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
+unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
     let axes = tape.grid.extents.len();
     if blocks.is_empty() {
         return;
     }
+    s.kept[..tape.kept].fill((0, 0));
     for phase in &tape.phases {
         constants(phase, s);
         // SAFETY: passed on from the caller; the first block is a whole one.
-        unsafe { steps(&phase.once, buffers, s, phase.lanes) };
+        unsafe { steps(&phase.once, &phase.outs, buffers, s, phase.lanes) };
     }
     for block in blocks {
         let points = tape.grid.start(block, &mut s.at[..axes]);
@@ -124,7 +146,7 @@ unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std:
             let mut row_lanes = phase.rows.start(0, &mut s.at[axes..]);
             let whole = if tape.along == Along::Grid { points } else { phase.lanes };
             // SAFETY: passed on from the caller; the first row is a whole one.
-            unsafe { steps(&phase.per_block, buffers, s, whole) };
+            unsafe { steps(&phase.per_block, &phase.outs, buffers, s, whole) };
             for row in 0..count {
                 if row > 0 {
                     row_lanes = phase.rows.advance(&mut s.at[axes..]);
@@ -132,7 +154,7 @@ unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std:
                 let n = if tape.along == Along::Grid { points } else { row_lanes };
                 // SAFETY: passed on from the caller.
                 unsafe {
-                    steps(&phase.steps, buffers, s, n);
+                    steps(&phase.steps, &phase.outs, buffers, s, n);
                     outs(tape, phase, buffers, s, n, row);
                 }
             }
@@ -144,8 +166,10 @@ unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std:
 /// Fills the registers that hold a phase's constants.
 fn constants(phase: &PhaseTape, s: &mut Scratch) {
     for &(to, bits) in &phase.constants {
-        s.registers[to.register].fill(bits);
-        s.sources[to.number] = s.registers[to.register].as_ptr();
+        if let Home::Register(register) = to.home {
+            s.registers[register].fill(bits);
+            s.sources[to.number] = s.registers[register].as_ptr();
+        }
     }
 }
 
@@ -204,7 +228,8 @@ fn beats(op: ArgOp, dtype: DType, new: u32, best: u32) -> bool {
 unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize, row: usize) {
     for out in &phase.outs {
         match out {
-            OutTape::Store { buffer, dtype, index, value } => {
+            OutTape::Store { written: true, .. } => {}
+            OutTape::Store { buffer, dtype, index, value, written: false } => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 // SAFETY: passed on from the caller.
@@ -322,6 +347,22 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
     }
 }
 
+/// Where an out stores the current block's first lane.
+///
+/// # Safety
+/// As [`run`]; the out stores 32-bit lanes side by side.
+#[inline(always)]
+unsafe fn destination(out: &OutTape, buffers: &Buffers, s: &Scratch) -> *mut u32 {
+    match out {
+        OutTape::Store { buffer, index, .. } => {
+            let at = base(index, &s.at) as isize;
+            // SAFETY: the plan keeps indices inside the buffer.
+            unsafe { buffers.0[*buffer].cast::<u32>().offset(at) }
+        }
+        OutTape::Reduce { .. } => panic!("onestep bug: a fold is computed in memory"),
+    }
+}
+
 #[inline(always)]
 fn base(map: &Map, at: &[i64]) -> i64 {
     map.terms.iter().fold(map.offset, |sum, &(var, c)| sum + c * at[var])
@@ -351,15 +392,20 @@ fn within(guards: &[GuardTape], s: &Scratch, lane: usize) -> bool {
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn steps(steps: &[Step], buffers: &Buffers, s: &mut Scratch, n: usize) {
+unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     for step in steps {
         // SAFETY: a source has `n` valid lanes, set by an earlier step of this block; registers are distinct
         // from each other, and a step never writes a register it reads.
         let read = |s: &Scratch, r: usize| unsafe { std::slice::from_raw_parts(s.sources[r], n) };
         // SAFETY: `to` is a register of its own, which no source read by the same step points to.
+        // Or it is where an out stores, which nothing reads any more.
         let write = |s: &mut Scratch, to: Value| unsafe {
-            s.sources[to.number] = s.registers[to.register].as_ptr();
-            std::slice::from_raw_parts_mut(s.registers[to.register].as_mut_ptr(), n)
+            let lanes = match to.home {
+                Home::Register(register) => s.registers[register].as_mut_ptr(),
+                Home::Out(out) => destination(&outs[out], buffers, s),
+            };
+            s.sources[to.number] = lanes;
+            std::slice::from_raw_parts_mut(lanes, n)
         };
         match step {
             Step::Direct { to, from } => {
@@ -367,7 +413,14 @@ unsafe fn steps(steps: &[Step], buffers: &Buffers, s: &mut Scratch, n: usize) {
                 // SAFETY: the plan keeps indices inside the buffer.
                 s.sources[*to] = unsafe { buffers.0[from.buffer].cast::<u32>().offset(index as isize) };
             }
-            Step::Load { to, from } => {
+            Step::Load { to, from, kept } => {
+                if let Some(kept) = kept {
+                    let now = (base(&from.index, &s.at), n);
+                    if s.kept[*kept].0 == now.0 && n <= s.kept[*kept].1 {
+                        continue;
+                    }
+                    s.kept[*kept] = now;
+                }
                 let lanes = write(s, *to);
                 // SAFETY: passed on from the caller.
                 unsafe { load(from, buffers.0[from.buffer], s, lanes) };
@@ -416,6 +469,18 @@ unsafe fn steps(steps: &[Step], buffers: &Buffers, s: &mut Scratch, n: usize) {
             }
             Step::Choose { to, c, a, b } => s.sources[*to] = s.sources[if read(s, *c)[0] != 0 { *a } else { *b }],
             Step::Select { to, c, a, b } => lanes::select(read(s, *c), read(s, *a), read(s, *b), write(s, *to)),
+            Step::MulAdd { to, a, b, c } => {
+                lanes::mul_add([read(s, *a), read(s, *b), read(s, *c)], write(s, *to), |a, b, c| a * b + c);
+            }
+            Step::MulSub { to, a, b, c } => {
+                lanes::mul_add([read(s, *a), read(s, *b), read(s, *c)], write(s, *to), |a, b, c| c - a * b);
+            }
+            Step::Products { to, a, b, c, d } => {
+                lanes::products(read(s, *a), read(s, *b), read(s, *c), read(s, *d), write(s, *to));
+            }
+            Step::SelectBy { to, op, a, b, x, y } => {
+                lanes::select_by(*op, [read(s, *a), read(s, *b)], [read(s, *x), read(s, *y)], write(s, *to));
+            }
             Step::Cast { to, a, from, into } => lanes::cast(*from, *into, read(s, *a), write(s, *to)),
             Step::LetDiv { to, a, by } => {
                 let base = base(a, &s.at);
@@ -576,6 +641,13 @@ unsafe fn store_as<T>(memory: *mut T, index: &Map, s: &Scratch, lanes: &[u32], n
 /// The memory must hold them, and nothing may write them meanwhile.
 #[inline(always)]
 unsafe fn load_run<T: Copy>(memory: *const T, first: i64, lanes: &mut [u32], widen: impl Fn(T) -> u32) {
+    if size_of::<T>() == size_of::<u32>() {
+        // SAFETY: promised by the caller; what is as wide as a lane is held as it is.
+        return unsafe {
+            let from = memory.offset(first as isize).cast::<u32>();
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), lanes.len());
+        };
+    }
     // SAFETY: promised by the caller.
     let from = unsafe { std::slice::from_raw_parts(memory.offset(first as isize), lanes.len()) };
     for (to, &v) in lanes.iter_mut().zip(from) {

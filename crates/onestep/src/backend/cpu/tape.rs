@@ -33,6 +33,8 @@ pub(super) struct Tape {
     /// Expressions of all phases.
     pub values: usize,
     pub lets: usize,
+    /// Loads whose register is kept.
+    pub kept: usize,
     /// Elements evaluated, times instructions: what decides whether threads pay.
     pub work: u64,
 }
@@ -52,18 +54,28 @@ pub(super) struct PhaseTape {
     pub outs: Vec<OutTape>,
 }
 
-/// Where an expression's lanes are noted down, and the register they are computed into.
+/// Where an expression's lanes are noted down, and where they are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Value {
     pub number: usize,
-    pub register: usize,
+    pub home: Home,
+}
+
+/// Where lanes are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    Register(usize),
+    /// Straight where an out of the phase stores them.
+    Out(usize),
 }
 
 /// An expression, or a derived variable. Operands are numbers of values.
 pub(super) enum Step {
+    /// With `kept`, what was loaded stays in a register of its own until the place changes.
     Load {
         to: Value,
         from: Access,
+        kept: Option<usize>,
     },
     /// Lanes that lie in memory as they would in a register.
     Direct {
@@ -129,6 +141,37 @@ pub(super) enum Step {
         from: DType,
         into: DType,
     },
+    /// a · b + c
+    MulAdd {
+        to: Value,
+        a: usize,
+        b: usize,
+        c: usize,
+    },
+    /// c - a · b
+    MulSub {
+        to: Value,
+        a: usize,
+        b: usize,
+        c: usize,
+    },
+    /// a · b + c · d
+    Products {
+        to: Value,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+    },
+    /// A comparison of floats and the choice that follows from it: x or y.
+    SelectBy {
+        to: Value,
+        op: crate::ir::Compare,
+        a: usize,
+        b: usize,
+        x: usize,
+        y: usize,
+    },
     LetDiv {
         to: usize,
         a: Map,
@@ -147,6 +190,11 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// Whether its register is its own for the whole run.
+    pub(super) fn lasts(&self) -> bool {
+        matches!(self, Step::Load { kept: Some(_), .. })
+    }
+
     /// The value it computes into a register.
     pub(super) fn target_mut(&mut self) -> Option<&mut Value> {
         match self {
@@ -158,7 +206,11 @@ impl Step {
             | Step::Binary { to, .. }
             | Step::Compare { to, .. }
             | Step::Select { to, .. }
-            | Step::Cast { to, .. } => Some(to),
+            | Step::Cast { to, .. }
+            | Step::MulAdd { to, .. }
+            | Step::MulSub { to, .. }
+            | Step::Products { to, .. }
+            | Step::SelectBy { to, .. } => Some(to),
             Step::Direct { .. } | Step::Carry { .. } | Step::Choose { .. } => None,
             Step::LetDiv { .. } | Step::LetRem { .. } | Step::LetValue { .. } => None,
         }
@@ -173,6 +225,9 @@ impl Step {
             Step::Unary { a, .. } | Step::Cast { a, .. } => f(*a),
             Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => [*a, *b].into_iter().for_each(f),
             Step::Select { c, a, b, .. } | Step::Choose { c, a, b, .. } => [*c, *a, *b].into_iter().for_each(f),
+            Step::MulAdd { a, b, c, .. } | Step::MulSub { a, b, c, .. } => [*a, *b, *c].into_iter().for_each(f),
+            Step::Products { a, b, c, d, .. } => [*a, *b, *c, *d].into_iter().for_each(f),
+            Step::SelectBy { a, b, x, y, .. } => [*a, *b, *x, *y].into_iter().for_each(f),
             Step::LetValue { value, .. } => f(*value),
         }
     }
@@ -196,8 +251,21 @@ pub(super) struct GuardTape {
 
 /// What becomes of a register.
 pub(super) enum OutTape {
-    Store { buffer: usize, dtype: DType, index: Map, value: usize },
-    Reduce { fold: Fold, identity: u32, value: usize, carry: usize, dtype: DType },
+    /// With `written`, the step that computes the value stores it.
+    Store {
+        buffer: usize,
+        dtype: DType,
+        index: Map,
+        value: usize,
+        written: bool,
+    },
+    Reduce {
+        fold: Fold,
+        identity: u32,
+        value: usize,
+        carry: usize,
+        dtype: DType,
+    },
 }
 
 /// An index map: a part that moves with the loops and a pattern across the lanes.

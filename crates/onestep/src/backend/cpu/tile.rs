@@ -3,10 +3,22 @@
 
 use crate::error::{Error, Result};
 
-/// Rows of a tile at most, and columns at most, over all instruction sets.
-pub(super) const MAX_ROWS: usize = 12;
-/// See [`MAX_ROWS`].
+/// Columns of a tile at most, over all instruction sets.
 pub(super) const MAX_COLUMNS: usize = 32;
+
+/// Rows and columns of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Shape {
+    /// Multiply-adds that tiles do for a product of these extents, the idle ones included.
+    pub(super) fn work(self, rows: usize, columns: usize) -> usize {
+        rows.next_multiple_of(self.rows) * columns.next_multiple_of(self.columns)
+    }
+}
 
 /// The instruction sets a tile is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,18 +115,19 @@ impl Isa {
         }
     }
 
-    /// Rows and columns of a tile.
-    pub(super) fn shape(self) -> (usize, usize) {
-        match self {
+    /// The tile for a product of that many columns: one vector wide where two would stand half empty.
+    pub(super) fn shape(self, columns: usize) -> Shape {
+        let (lanes, wide, narrow) = match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => (12, 32),
+            Isa::Avx512 => (16, 12, 12),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => (6, 16),
+            Isa::Avx2 => (8, 6, 8),
             // 24 sums, two right vectors and one left in 32 registers.
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => (12, 8),
-            Isa::Plain => (4, 8),
-        }
+            Isa::Neon => (4, 12, 12),
+            Isa::Plain => (4, 4, 8),
+        };
+        if columns <= lanes { Shape { rows: narrow, columns: lanes } } else { Shape { rows: wide, columns: 2 * lanes } }
     }
 
     /// What people call it.
@@ -142,10 +155,15 @@ pub(super) struct Run {
     pub len: usize,
 }
 
-/// The work of one tile: `out[i][j] (+)= Σ left[i][k] · right[k][j]`.
-pub(super) struct Tile<'a> {
-    /// The first left element of each row; rows beyond `rows` repeat the last.
-    pub left: [*const f32; MAX_ROWS],
+/// A column of tiles: `out[i][j] (+)= Σ left[i][k] · right[k][j]` for as many rows as there are and the
+/// columns of one tile.
+pub(super) struct Tiles<'a> {
+    /// Rows and columns of a tile, as [`Isa::shape`] gave them.
+    pub shape: Shape,
+    /// Where left elements are counted from.
+    pub left: *const f32,
+    /// The first left element of each row.
+    pub left_rows: &'a [isize],
     /// Distance of left elements from step to step.
     pub left_step: isize,
     /// The contracted axis.
@@ -154,34 +172,37 @@ pub(super) struct Tile<'a> {
     pub right: *const f32,
     /// Distance of right rows.
     pub right_step: isize,
-    /// The first result of each row.
-    pub out: [*mut f32; MAX_ROWS],
+    /// Where results are counted from.
+    pub out: *mut f32,
+    /// The first result of each row; as many as there are left rows.
+    pub out_rows: &'a [isize],
     /// Distance of results from column to column.
     pub out_step: isize,
-    /// Rows that are stored.
-    pub rows: usize,
     /// Columns that are stored.
     pub columns: usize,
     /// Whether results are added to what is there.
     pub add: bool,
 }
 
-/// Computes a tile.
+/// Computes a column of tiles.
 ///
 /// # Safety
-/// Every pointer must reach what its field describes, the CPU must have `isa`, and `rows` and `columns` must
-/// not exceed [`Isa::shape`].
-pub(super) unsafe fn compute(isa: Isa, tile: &Tile) {
+/// Every pointer and offset must reach what its field describes, the CPU must have `isa`, the shape must be
+/// one of its shapes, and `columns` must not exceed it.
+pub(super) unsafe fn compute(isa: Isa, tiles: &Tiles) {
     // SAFETY: passed on from the caller.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512(tile),
+            Isa::Avx512 => avx512(tiles),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2(tile),
+            Isa::Avx2 => avx2(tiles),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => run::<std::arch::aarch64::float32x4_t, 12>(tile),
-            Isa::Plain => run::<Four, 4>(tile),
+            Isa::Neon if tiles.shape.columns == 4 => run::<std::arch::aarch64::float32x4_t, 12, 1>(tiles),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => run::<std::arch::aarch64::float32x4_t, 12, 2>(tiles),
+            Isa::Plain if tiles.shape.columns == 4 => run::<Four, 8, 1>(tiles),
+            Isa::Plain => run::<Four, 4, 2>(tiles),
         }
     }
 }
@@ -190,58 +211,89 @@ pub(super) unsafe fn compute(isa: Isa, tile: &Tile) {
 /// As [`compute`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512(tile: &Tile) {
+unsafe fn avx512(tiles: &Tiles) {
     // SAFETY: passed on from the caller.
-    unsafe { run::<std::arch::x86_64::__m512, 12>(tile) }
+    unsafe {
+        match tiles.shape.columns {
+            16 => run::<std::arch::x86_64::__m512, 12, 1>(tiles),
+            _ => run::<std::arch::x86_64::__m512, 12, 2>(tiles),
+        }
+    }
 }
 
 /// # Safety
 /// As [`compute`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(tile: &Tile) {
+unsafe fn avx2(tiles: &Tiles) {
     // SAFETY: passed on from the caller.
-    unsafe { run::<std::arch::x86_64::__m256, 6>(tile) }
+    unsafe {
+        match tiles.shape.columns {
+            8 => run::<std::arch::x86_64::__m256, 8, 1>(tiles),
+            _ => run::<std::arch::x86_64::__m256, 6, 2>(tiles),
+        }
+    }
 }
 
 /// # Safety
-/// As [`compute`], with tiles of `ROWS` rows and two vectors.
+/// As [`compute`], with tiles of `ROWS` rows and `WIDE` vectors.
 #[inline(always)]
-unsafe fn run<V: Vector, const ROWS: usize>(tile: &Tile) {
+unsafe fn run<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles) {
+    let mut first = 0;
+    while first + ROWS <= tiles.left_rows.len() {
+        // SAFETY: passed on from the caller.
+        unsafe { one::<V, ROWS, WIDE>(tiles, first, ROWS) };
+        first += ROWS;
+    }
+    if first < tiles.left_rows.len() {
+        // SAFETY: passed on from the caller.
+        unsafe { one::<V, ROWS, WIDE>(tiles, first, tiles.left_rows.len() - first) };
+    }
+}
+
+/// One tile of the column, from row `first` on, of which `rows` are stored.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn one<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles, first: usize, rows: usize) {
     // SAFETY: the caller vouches for the instruction set and for every pointer.
     unsafe {
-        let mut sums = [[V::zero(); 2]; ROWS];
-        let mut left = [std::ptr::null(); ROWS];
-        left.copy_from_slice(&tile.left[..ROWS]);
-        for run in tile.runs {
-            let mut right = tile.right.offset(run.right);
+        let mut sums = [[V::zero(); WIDE]; ROWS];
+        // Rows beyond the last compute it again.
+        let left: [*const f32; ROWS] =
+            std::array::from_fn(|i| tiles.left.offset(tiles.left_rows[first + i.min(rows - 1)]));
+        for run in tiles.runs {
+            let mut right = tiles.right.offset(run.right);
             let mut at = run.offset;
             for _ in 0..run.len {
-                let (b0, b1) = (V::load(right), V::load(right.add(V::LANES)));
+                let b: [V; WIDE] = std::array::from_fn(|j| V::load(right.add(j * V::LANES)));
                 for i in 0..ROWS {
                     let a = V::splat(*left[i].offset(at));
-                    sums[i][0] = a.times_plus(b0, sums[i][0]);
-                    sums[i][1] = a.times_plus(b1, sums[i][1]);
+                    for j in 0..WIDE {
+                        sums[i][j] = a.times_plus(b[j], sums[i][j]);
+                    }
                 }
-                at += tile.left_step;
-                right = right.offset(tile.right_step);
+                at += tiles.left_step;
+                right = right.offset(tiles.right_step);
             }
         }
-        for (i, sums) in sums.iter().enumerate().take(tile.rows) {
-            let out = tile.out[i];
-            if tile.columns == 2 * V::LANES && tile.out_step == 1 {
-                for (half, &sum) in sums.iter().enumerate() {
-                    let out = out.add(half * V::LANES);
-                    let sum = if tile.add { V::load(out).plus(sum) } else { sum };
+        for (sums, &out) in sums.iter().zip(&tiles.out_rows[first..first + rows]) {
+            let out = tiles.out.offset(out);
+            if tiles.columns == WIDE * V::LANES && tiles.out_step == 1 {
+                for (j, &sum) in sums.iter().enumerate() {
+                    let out = out.add(j * V::LANES);
+                    let sum = if tiles.add { V::load(out).plus(sum) } else { sum };
                     sum.store(out);
                 }
             } else {
                 let mut whole = [0f32; MAX_COLUMNS];
-                sums[0].store(whole.as_mut_ptr());
-                sums[1].store(whole.as_mut_ptr().add(V::LANES));
-                for (j, &sum) in whole.iter().enumerate().take(tile.columns) {
-                    let out = out.offset(j as isize * tile.out_step);
-                    *out = if tile.add { *out + sum } else { sum };
+                for (j, &sum) in sums.iter().enumerate() {
+                    sum.store(whole.as_mut_ptr().add(j * V::LANES));
+                }
+                for (j, &sum) in whole.iter().enumerate().take(tiles.columns) {
+                    let out = out.offset(j as isize * tiles.out_step);
+                    *out = if tiles.add { *out + sum } else { sum };
                 }
             }
         }
