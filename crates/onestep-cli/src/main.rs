@@ -4,6 +4,8 @@
 //! for arguments that make no sense, 1 for everything else.
 
 mod args;
+mod bench;
+mod configs;
 mod devices;
 mod eval;
 mod images;
@@ -42,5 +44,6 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Predict(args) => predict::predict(&args),
         Command::Eval(args) => eval::eval(&args),
+        Command::Bench(args) => bench::bench(&args),
     }
 }

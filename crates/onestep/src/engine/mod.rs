@@ -82,6 +82,29 @@ impl Engine {
         self.submit(Kind::Train, batch, &[input, target]).map(|_| ())
     }
 
+    /// One more training step on the batch that the last [`Engine::train_step`] of this many samples left on the
+    /// device: one submission, and no copy from the host. For measuring, where the batch's way to the device is
+    /// not the question.
+    ///
+    /// # Errors
+    /// A batch size that no training step had yet, a device that fails.
+    pub fn repeat_step(&mut self, batch: usize) -> Result<()> {
+        let program = self.programs.get_mut(&(Kind::Train, batch)).filter(|program| program.fed);
+        let program = program.ok_or_else(|| {
+            Error::data(format!("there is no batch of {batch} samples on the device; train on one first"))
+        })?;
+        self.submissions += 1;
+        program.executable.run()
+    }
+
+    /// Waits until the device has done all that was submitted.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn wait(&mut self) -> Result<()> {
+        self.programs.values_mut().try_for_each(|program| program.executable.wait())
+    }
+
     /// Adds a batch to the sums and the confusion matrix of [`Phase::Eval`], in [`Mode::Eval`]. Errors as
     /// [`Engine::train_step`].
     pub fn eval_step(&mut self, input: &Literal, target: &Literal) -> Result<()> {
@@ -222,6 +245,7 @@ impl Engine {
         for (i, input) in inputs.iter().enumerate() {
             program.executable.write_input(i, input.bytes())?;
         }
+        program.fed = true;
         program.executable.run()?;
         Ok(program)
     }
