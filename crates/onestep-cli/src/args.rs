@@ -34,6 +34,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Time training steps: the batch on the device, forward, loss, backward and optimizer
     Bench(BenchArgs),
+    /// Show the kernels of a training step: the layers they came from, bytes, flops and measured time
+    Explain(ExplainArgs),
 }
 
 /// Arguments of `onestep train`.
@@ -126,6 +128,32 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(5..))]
     pub repeats: u32,
     /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Where it runs.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `onestep explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// A recipe (digits, mnist), a workload (seed_cnn, mlp, small_cnn) or a config file
+    #[arg(value_name = "NAME|FILE.toml")]
+    pub what: String,
+    /// The folder of the data files, over the config's
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Samples a step, over the config's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Steps that are measured; medians count
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Print the plan's text form first
+    #[arg(long, conflicts_with = "json")]
+    pub text: bool,
+    /// One JSON object a kernel and line
     #[arg(long)]
     pub json: bool,
     /// Where it runs.

@@ -3,17 +3,18 @@
 //! Warmed up first; then each repeat submits N steps and waits for the device once. The median of the repeats
 //! counts, and their smallest and largest say how far to trust it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onestep::data::gather;
-use onestep::prelude::{Config, Engine};
+use onestep::prelude::{Config, Dataset, Engine};
 use onestep::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::BenchArgs;
 use crate::configs::{self, Kind, WORKLOADS};
-use crate::output::say;
+use crate::output::{line, say};
 use crate::tables::{Align, bytes, table, thousands};
 
 /// How long a step is repeated before it counts, so that caches, clock and threads have settled.
@@ -46,15 +47,12 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             let mut trainer = config.trainer(&train)?.device(device.clone()).build(&train)?;
             let own = [u32::try_from(config.training.batch_size).unwrap_or(u32::MAX)];
             for &batch in if args.batch.is_empty() { &own[..] } else { &args.batch } {
-                let samples = u32::try_from(train.len()).unwrap_or(u32::MAX).max(1);
-                let data = gather(&train, (0..batch).map(|i| i % samples))?;
                 let engine = trainer.engine_mut();
-                engine.train_step(&data.input, &data.target)?;
+                feed(engine, &train, batch as usize)?;
                 let times = time(engine, batch as usize, args)?;
                 let figure = Figure::new(name, engine, args.device.threads(), batch, width, times);
                 if args.json {
-                    let line = serde_json::to_string(&figure);
-                    say(line.map_err(|e| Error::config(format!("the figures as JSON: {e}")))?);
+                    say(line(&figure)?);
                 }
                 figures.push(figure);
             }
@@ -64,6 +62,17 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         say(shown(&figures));
     }
     Ok(())
+}
+
+/// Trains one step on the first `batch` samples, from the first again where there are too few, so that the batch is on
+/// the device.
+///
+/// # Errors
+/// Data that cannot be read or do not fit, a device that fails.
+pub fn feed(engine: &mut Engine, train: &Arc<dyn Dataset>, batch: usize) -> Result<()> {
+    let samples = u32::try_from(train.len()).unwrap_or(u32::MAX).max(1);
+    let data = gather(train, (0..samples).cycle().take(batch))?;
+    engine.train_step(&data.input, &data.target)
 }
 
 /// Microseconds a step of each repeat, smallest first.

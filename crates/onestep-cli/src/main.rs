@@ -8,6 +8,7 @@ mod bench;
 mod configs;
 mod devices;
 mod eval;
+mod explain;
 mod images;
 mod output;
 mod predict;
@@ -45,5 +46,6 @@ fn run(command: Command) -> Result<()> {
         Command::Predict(args) => predict::predict(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Explain(args) => explain::explain(&args),
     }
 }

@@ -8,7 +8,7 @@ use onestep::{Error, ErrorKind, Result};
 
 use crate::args::TrainArgs;
 use crate::configs::{self, Kind};
-use crate::output::{complain, say};
+use crate::output::{complain, line, say};
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, Summary};
 use crate::tables::{bytes, confusion, model_summary, percent, thousands};
@@ -50,7 +50,7 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     run.write_summary(&summary)?;
     say(format_args!("Saved     {}", run.path().display()));
     if args.json {
-        say(serde_json::to_string(&summary).map_err(|e| Error::config(format!("the summary as JSON: {e}")))?);
+        say(line(&summary)?);
     }
     Ok(())
 }

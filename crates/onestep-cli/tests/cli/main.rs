@@ -3,6 +3,7 @@
 mod bad_config;
 mod bad_files;
 mod bench;
+mod explain;
 mod runs;
 
 use std::fs;

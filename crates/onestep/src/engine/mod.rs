@@ -5,6 +5,7 @@ mod definition;
 mod diagnose;
 mod metrics;
 mod pack;
+mod profile;
 mod programs;
 mod state;
 
@@ -25,6 +26,7 @@ pub use crate::passes::Passes;
 pub use crate::trace::{DType, Literal, Module, Scope, Shape, Tensor};
 pub use definition::{Definition, InputScaling, Spec};
 pub use metrics::{Metrics, Phase};
+pub use profile::Profile;
 
 /// A model in training: its states on a device and the programs that change them.
 ///
@@ -89,12 +91,21 @@ impl Engine {
     /// # Errors
     /// A batch size that no training step had yet, a device that fails.
     pub fn repeat_step(&mut self, batch: usize) -> Result<()> {
-        let program = self.programs.get_mut(&(Kind::Train, batch)).filter(|program| program.fed);
-        let program = program.ok_or_else(|| {
-            Error::data(format!("there is no batch of {batch} samples on the device; train on one first"))
-        })?;
+        self.resident(batch)?.executable.run()?;
         self.submissions += 1;
-        program.executable.run()
+        Ok(())
+    }
+
+    /// Measures the step on the batch that the last [`Engine::train_step`] of this many samples left on the device:
+    /// `steps` (at least one) run kernel by kernel and as many run whole, alternately. They are training steps like
+    /// any other.
+    ///
+    /// # Errors
+    /// A batch size that no training step had yet, a device that fails.
+    pub fn profile(&mut self, batch: usize, steps: usize) -> Result<Profile> {
+        let profile = Profile::measure(self.resident(batch)?.executable.as_mut(), steps.max(1))?;
+        self.submissions += 2 * steps.max(1) as u64;
+        Ok(profile)
     }
 
     /// Waits until the device has done all that was submitted.
@@ -208,6 +219,11 @@ impl Engine {
         self.states.bytes() + self.programs.values().map(|p| p.executable.bytes()).max().unwrap_or(0)
     }
 
+    /// Bytes of all states on the device: parameters, the optimizer's slots, buffers, metrics.
+    pub fn state_bytes(&self) -> usize {
+        self.states.bytes()
+    }
+
     /// The plan of a training step on a batch size, compiled if it was not yet.
     pub fn plan(&mut self, batch: usize) -> Result<&Plan> {
         if batch == 0 {
@@ -236,6 +252,14 @@ impl Engine {
             )));
         }
         Ok(samples)
+    }
+
+    /// The training program that holds a batch.
+    fn resident(&mut self, batch: usize) -> Result<&mut Program> {
+        let program = self.programs.get_mut(&(Kind::Train, batch)).filter(|program| program.fed);
+        program.ok_or_else(|| {
+            Error::data(format!("there is no batch of {batch} samples on the device; train on one first"))
+        })
     }
 
     /// Runs a program once.

@@ -12,6 +12,7 @@ mod tape;
 mod tile;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::host::{Bytes, HostMemory};
 use super::{Backend, Executable, Memory};
@@ -403,6 +404,16 @@ impl Executable for Program {
         let _held = Held::all(&self.states)?;
         self.kernels.iter().for_each(|kernel| self.execute(kernel));
         Ok(())
+    }
+
+    fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
+        let _held = Held::all(&self.states)?;
+        let timed = |kernel| {
+            let began = Instant::now();
+            self.execute(kernel);
+            began.elapsed()
+        };
+        Ok(Some(self.kernels.iter().map(timed).collect()))
     }
 
     fn read_output(&mut self, index: usize) -> Result<Literal> {
