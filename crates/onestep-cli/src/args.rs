@@ -32,6 +32,10 @@ pub enum Command {
     Predict(PredictArgs),
     /// Repeat a run's test figures
     Eval(EvalArgs),
+    /// Time training steps: the batch on the device, forward, loss, backward and optimizer
+    Bench(BenchArgs),
+    /// Show the kernels of a training step: the layers they came from, bytes, flops and measured time
+    Explain(ExplainArgs),
 }
 
 /// Arguments of `onestep train`.
@@ -104,6 +108,59 @@ pub struct EvalArgs {
     pub device: DeviceArgs,
 }
 
+/// Arguments of `onestep bench`.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// Workloads (seed_cnn, mlp, small_cnn) or config files [default: every workload]
+    #[arg(value_name = "WORKLOAD|FILE.toml")]
+    pub workloads: Vec<String>,
+    /// Batch sizes to time, over the workload's
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Vec<u32>,
+    /// Widths to time: the features or filters of the first layer; all others but the last layer's change in
+    /// proportion
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub width: Vec<u32>,
+    /// Steps a repeat; the device is waited for once after them [default: a fifth of a second's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Repeats, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(5..))]
+    pub repeats: u32,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Where it runs.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `onestep explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// A recipe (digits, mnist), a workload (seed_cnn, mlp, small_cnn) or a config file
+    #[arg(value_name = "NAME|FILE.toml")]
+    pub what: String,
+    /// The folder of the data files, over the config's
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Samples a step, over the config's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Steps that are measured; medians count
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Print the plan's text form first
+    #[arg(long, conflicts_with = "json")]
+    pub text: bool,
+    /// One JSON object a kernel and line
+    #[arg(long)]
+    pub json: bool,
+    /// Where it runs.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
 /// Where something runs.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArgs {
@@ -121,8 +178,13 @@ impl DeviceArgs {
     /// # Errors
     /// A name that no device here has.
     pub fn open(&self) -> Result<Device> {
+        Device::named(&self.device, Some(self.threads()))
+    }
+
+    /// The threads that the CPU gets.
+    pub fn threads(&self) -> usize {
         let cores = available_parallelism().map_or(1, usize::from);
-        Device::named(&self.device, self.threads.map(|threads| usize::from(threads).min(cores)))
+        self.threads.map_or(cores, |threads| usize::from(threads).min(cores))
     }
 }
 

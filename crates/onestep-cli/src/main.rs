@@ -4,8 +4,11 @@
 //! for arguments that make no sense, 1 for everything else.
 
 mod args;
+mod bench;
+mod configs;
 mod devices;
 mod eval;
+mod explain;
 mod images;
 mod output;
 mod predict;
@@ -42,5 +45,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Predict(args) => predict::predict(&args),
         Command::Eval(args) => eval::eval(&args),
+        Command::Bench(args) => bench::bench(&args),
+        Command::Explain(args) => explain::explain(&args),
     }
 }

@@ -4,9 +4,20 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use onestep::{Error, Result};
+use serde::Serialize;
+
 /// A line on stdout.
 pub fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// An object as one line of JSON.
+///
+/// # Errors
+/// Numbers that JSON has no form for.
+pub fn line(object: &impl Serialize) -> Result<String> {
+    serde_json::to_string(object).map_err(|e| Error::config(format!("the result cannot be written as JSON: {e}")))
 }
 
 /// A line on stderr.

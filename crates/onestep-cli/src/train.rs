@@ -1,15 +1,14 @@
 //! `onestep train`: from a config to a run folder.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onestep::prelude::{Config, Dataset, Epochs, Evaluation, History, StopFlag, Trainer};
-use onestep::train::config::{RECIPES, recipe};
 use onestep::{Error, ErrorKind, Result};
 
 use crate::args::TrainArgs;
-use crate::output::{complain, say};
+use crate::configs::{self, Kind};
+use crate::output::{complain, line, say};
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, Summary};
 use crate::tables::{bytes, confusion, model_summary, percent, thousands};
@@ -51,28 +50,14 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     run.write_summary(&summary)?;
     say(format_args!("Saved     {}", run.path().display()));
     if args.json {
-        say(serde_json::to_string(&summary).map_err(|e| Error::config(format!("the summary as JSON: {e}")))?);
+        say(line(&summary)?);
     }
     Ok(())
 }
 
 /// The config that the flags make of a recipe or a file, and its name.
 fn effective_config(args: &TrainArgs) -> Result<(Config, String)> {
-    let path = Path::new(&args.what);
-    let is_recipe = RECIPES.iter().any(|(name, _)| *name == args.what);
-    let (mut config, name) = if is_recipe {
-        (Config::parse(recipe(&args.what)?, &format!("recipe {}", args.what))?, args.what.clone())
-    } else if path.is_file() || path.extension().is_some_and(|extension| extension == "toml") {
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        (Config::read(path)?, stem.unwrap_or_else(|| "run".to_string()))
-    } else {
-        let names: Vec<_> = RECIPES.iter().map(|(name, _)| *name).collect();
-        return Err(Error::config(format!(
-            "there is neither a recipe nor a file `{}`; the recipes are {}, and a config file ends in .toml",
-            args.what,
-            names.join(", ")
-        )));
-    };
+    let (mut config, name) = configs::find(&args.what, &[Kind::Recipe])?;
     let training = &mut config.training;
     training.epochs = args.epochs.unwrap_or(training.epochs);
     training.batch_size = args.batch_size.map_or(training.batch_size, |n| n as usize);

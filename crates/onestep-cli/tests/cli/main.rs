@@ -2,6 +2,8 @@
 
 mod bad_config;
 mod bad_files;
+mod bench;
+mod explain;
 mod runs;
 
 use std::fs;

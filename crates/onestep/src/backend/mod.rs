@@ -8,6 +8,7 @@ pub mod reference;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal};
@@ -39,6 +40,10 @@ pub trait Executable: Send {
 
     /// Submits the program once.
     fn run(&mut self) -> Result<()>;
+
+    /// Submits the program once, and measures each of the plan's kernels, in their order; `None` from a device
+    /// that does not run the plan kernel by kernel.
+    fn run_timed(&mut self) -> Result<Option<Vec<Duration>>>;
 
     /// Reads an output of the last run, waiting for the device if need be.
     fn read_output(&mut self, index: usize) -> Result<Literal>;

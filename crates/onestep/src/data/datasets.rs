@@ -1,8 +1,8 @@
-//! Data sets by name: digits (embedded), MNIST and its relatives, any pair of IDX files.
+//! Data sets by name: digits (embedded), MNIST and its relatives, any pair of IDX files, random numbers.
 
 use std::path::{Path, PathBuf};
 
-use super::{InMemory, Normalization};
+use super::{InMemory, Normalization, SplitMix64};
 use crate::error::{Error, Result};
 use crate::format::idx::{parse_idx, read_idx};
 use crate::ir::{DType, Literal, Shape};
@@ -56,6 +56,27 @@ pub fn idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<InMemor
     let set = pair(images.as_ref(), labels.as_ref())?;
     let classes = set.targets().to_f64().into_iter().fold(0, |n, label| n.max(label as usize + 1));
     set.with_classes((0..classes).map(|class| class.to_string()))
+}
+
+/// Inputs f32 `shape`, uniform in [-1, 1), each with one of `classes` labels at random: nothing to learn from, but as
+/// much work as a data set of that form. The same `seed` gives the same samples.
+///
+/// # Errors
+/// No class, and more numbers than memory can address.
+pub fn random(shape: impl Into<Shape>, classes: usize, samples: usize, seed: u64) -> Result<InMemory> {
+    let shape: Shape = [samples].into_iter().chain(shape.into().iter().copied()).collect();
+    let numbers = shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+    let numbers = numbers.filter(|&n| n <= isize::MAX as usize / 4).ok_or_else(|| {
+        Error::memory(format!("random inputs of shape {shape} are more than memory can address; ask for fewer"))
+    })?;
+    let bound = u32::try_from(classes).ok().filter(|&n| n > 0);
+    let bound = bound.ok_or_else(|| Error::data(format!("random labels of {classes} classes; give 1 to 2^32 - 1")))?;
+    let mut random = SplitMix64::new(seed);
+    let targets: Vec<f64> = (0..samples).map(|_| f64::from(random.below(bound))).collect();
+    // The upper 24 bits, all that an f32 in this range can hold.
+    let inputs: Vec<f32> = (0..numbers).map(|_| (random.next_u64() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect();
+    InMemory::new(Literal::from_f32(shape, &inputs)?, Literal::from_f64(DType::I32, [samples], &targets)?)?
+        .with_classes((0..classes).map(|class| class.to_string()))
 }
 
 fn pair(images: &Path, labels: &Path) -> Result<InMemory> {
@@ -137,6 +158,21 @@ mod tests {
         let labels: Vec<u8> = digits.targets().to_f64().into_iter().map(|label| label as u8).collect();
         // What make.py beside the files prints.
         assert_eq!((crc(digits.inputs().bytes()), crc(labels)), (0xf3a2_533c, 0xf86f_c929));
+    }
+
+    #[test]
+    fn random_samples_follow_from_their_seed_and_fill_their_range() {
+        let set = random([3, 2], 4, 500, 1).unwrap();
+        assert_eq!((set.len(), set.input().to_string(), set.classes().unwrap().len()), (500, "f32[3,2]".into(), 4));
+        let inputs = set.inputs().to_f32();
+        assert!(inputs.iter().all(|x| (-1.0..1.0).contains(x)));
+        assert!((inputs.iter().sum::<f32>() / 3000.0).abs() < 0.05);
+        assert_eq!(inputs, random([3, 2], 4, 500, 1).unwrap().inputs().to_f32());
+        assert_ne!(inputs, random([3, 2], 4, 500, 2).unwrap().inputs().to_f32());
+        let label = |n: f64| set.targets().to_f64().into_iter().filter(|&l| l == n).count();
+        assert!([0.0, 1.0, 2.0, 3.0].into_iter().all(|n| label(n) > 90));
+        assert!(random([3], 0, 1, 0).unwrap_err().to_string().contains("0 classes"));
+        assert_eq!(random([usize::MAX, 2], 2, 1, 0).unwrap_err().kind(), ErrorKind::Memory);
     }
 
     #[test]

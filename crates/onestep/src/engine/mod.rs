@@ -5,6 +5,7 @@ mod definition;
 mod diagnose;
 mod metrics;
 mod pack;
+mod profile;
 mod programs;
 mod state;
 
@@ -25,6 +26,7 @@ pub use crate::passes::Passes;
 pub use crate::trace::{DType, Literal, Module, Scope, Shape, Tensor};
 pub use definition::{Definition, InputScaling, Spec};
 pub use metrics::{Metrics, Phase};
+pub use profile::Profile;
 
 /// A model in training: its states on a device and the programs that change them.
 ///
@@ -80,6 +82,38 @@ impl Engine {
     pub fn train_step(&mut self, input: &Literal, target: &Literal) -> Result<()> {
         let batch = self.batch(input, target)?;
         self.submit(Kind::Train, batch, &[input, target]).map(|_| ())
+    }
+
+    /// One more training step on the batch that the last [`Engine::train_step`] of this many samples left on the
+    /// device: one submission, and no copy from the host. For measuring, where the batch's way to the device is
+    /// not the question.
+    ///
+    /// # Errors
+    /// A batch size that no training step had yet, a device that fails.
+    pub fn repeat_step(&mut self, batch: usize) -> Result<()> {
+        self.resident(batch)?.executable.run()?;
+        self.submissions += 1;
+        Ok(())
+    }
+
+    /// Measures the step on the batch that the last [`Engine::train_step`] of this many samples left on the device:
+    /// `steps` (at least one) run kernel by kernel and as many run whole, alternately. They are training steps like
+    /// any other.
+    ///
+    /// # Errors
+    /// A batch size that no training step had yet, a device that fails.
+    pub fn profile(&mut self, batch: usize, steps: usize) -> Result<Profile> {
+        let profile = Profile::measure(self.resident(batch)?.executable.as_mut(), steps.max(1))?;
+        self.submissions += 2 * steps.max(1) as u64;
+        Ok(profile)
+    }
+
+    /// Waits until the device has done all that was submitted.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn wait(&mut self) -> Result<()> {
+        self.programs.values_mut().try_for_each(|program| program.executable.wait())
     }
 
     /// Adds a batch to the sums and the confusion matrix of [`Phase::Eval`], in [`Mode::Eval`]. Errors as
@@ -185,6 +219,11 @@ impl Engine {
         self.states.bytes() + self.programs.values().map(|p| p.executable.bytes()).max().unwrap_or(0)
     }
 
+    /// Bytes of all states on the device: parameters, the optimizer's slots, buffers, metrics.
+    pub fn state_bytes(&self) -> usize {
+        self.states.bytes()
+    }
+
     /// The plan of a training step on a batch size, compiled if it was not yet.
     pub fn plan(&mut self, batch: usize) -> Result<&Plan> {
         if batch == 0 {
@@ -215,6 +254,14 @@ impl Engine {
         Ok(samples)
     }
 
+    /// The training program that holds a batch.
+    fn resident(&mut self, batch: usize) -> Result<&mut Program> {
+        let program = self.programs.get_mut(&(Kind::Train, batch)).filter(|program| program.fed);
+        program.ok_or_else(|| {
+            Error::data(format!("there is no batch of {batch} samples on the device; train on one first"))
+        })
+    }
+
     /// Runs a program once.
     fn submit(&mut self, kind: Kind, batch: usize, inputs: &[&Literal]) -> Result<&mut Program> {
         self.submissions += 1;
@@ -222,6 +269,7 @@ impl Engine {
         for (i, input) in inputs.iter().enumerate() {
             program.executable.write_input(i, input.bytes())?;
         }
+        program.fed = true;
         program.executable.run()?;
         Ok(program)
     }

@@ -130,6 +130,8 @@ fn guard(graph: &mut Graph, ok: NodeId) -> Result<()> {
 pub(super) struct Program {
     pub(super) executable: Box<dyn Executable>,
     pub(super) plan: Plan,
+    /// Whether its inputs hold a batch of the host's.
+    pub(super) fed: bool,
 }
 
 impl Program {
@@ -138,6 +140,6 @@ impl Program {
         let compiled = passes::compile(graph, &device.target(), passes)?;
         let memory = states.bind(&compiled.graph)?;
         let executable = device.compile(&compiled.graph, &compiled.plan, &memory)?;
-        Ok(Program { executable, plan: compiled.plan })
+        Ok(Program { executable, plan: compiled.plan, fed: false })
     }
 }

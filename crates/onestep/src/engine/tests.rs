@@ -66,6 +66,22 @@ fn tensor(state: &[(String, Literal)], name: &str) -> Vec<f32> {
 }
 
 #[test]
+fn repeating_a_step_is_training_on_the_same_batch_again() {
+    let (input, target) = batch(6, 1);
+    let [mut again, mut repeated] = [engine(classifier()), engine(classifier())];
+    (0..3).for_each(|_| again.train_step(&input, &target).unwrap());
+    let none = repeated.repeat_step(6).unwrap_err().to_string();
+    assert!(none.contains("no batch of 6 samples"), "{none}");
+    repeated.plan(6).unwrap();
+    assert!(repeated.repeat_step(6).is_err(), "a compiled step without a batch");
+    repeated.train_step(&input, &target).unwrap();
+    (0..2).for_each(|_| repeated.repeat_step(6).unwrap());
+    repeated.wait().unwrap();
+    assert_eq!(again.model_state().unwrap(), repeated.model_state().unwrap());
+    assert_eq!((repeated.step().unwrap(), repeated.submissions()), (3, 3));
+}
+
+#[test]
 fn a_linear_regression_converges() {
     let base = definition(Linear::new(1), loss::mse(), 1, Spec::new([1], DType::F32));
     let mut engine = engine(with(base, Sgd::new(0.3)));

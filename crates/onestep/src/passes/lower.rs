@@ -596,8 +596,19 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The scope paths of nodes, sorted, without repeats.
+/// The scope paths of nodes, sorted, without repeats. Stretched constants and coordinates are everybody's: the graph
+/// has each once, under the layer that came first, which says nothing unless there is nothing else.
 pub(super) fn scopes(graph: &Graph, nodes: &[NodeId]) -> Vec<String> {
+    let shared = |mut id: NodeId| loop {
+        let node = graph.node(id);
+        match node.op {
+            Op::Constant(_) | Op::Iota { .. } => return true,
+            Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) => id = node.inputs[0],
+            _ => return false,
+        }
+    };
+    let own: Vec<NodeId> = nodes.iter().copied().filter(|&n| !shared(n)).collect();
+    let nodes = if own.is_empty() { nodes } else { &own };
     let mut scopes: Vec<String> = nodes.iter().map(|&n| graph.scope_of(n).to_string()).collect();
     scopes.sort_unstable();
     scopes.dedup();

@@ -1,10 +1,12 @@
 //! What a device executes: kernels in order, each naming buffers, with every intermediate placed in one
 //! arena. Plain data; knows neither the graph it came from nor the device that runs it.
 
+mod cost;
 mod index;
 mod kernel;
 mod text;
 
+pub use cost::Traffic;
 pub use index::{Affine, Guard, Var};
 pub use kernel::{
     ConvDirection, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase, Typed,

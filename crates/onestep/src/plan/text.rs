@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Buffer, BufferId, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Place, Plan, Typed,
+    Buffer, BufferId, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase, Place, Plan,
+    Typed,
 };
 
 impl fmt::Display for Plan {
@@ -38,8 +39,8 @@ impl fmt::Display for Buffer {
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            KernelKind::Loop(k) => write!(f, "loop {:?}", k.grid)?,
-            KernelKind::Library(k) => write!(f, "{}", k.name())?,
+            KernelKind::Loop(k) => write!(f, "{} {:?}", self.kind_name(), k.grid)?,
+            KernelKind::Library(_) => write!(f, "{}", self.kind_name())?,
         }
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
         if !scopes.is_empty() {
@@ -49,6 +50,29 @@ impl fmt::Display for Kernel {
         match &self.kind {
             KernelKind::Loop(k) => write!(f, "{k}"),
             KernelKind::Library(k) => write!(f, "{k}"),
+        }
+    }
+}
+
+impl Kernel {
+    /// Its kind in texts: `loop`, or what library call it is (`dot`, `conv`, …).
+    pub fn kind_name(&self) -> &'static str {
+        match &self.kind {
+            KernelKind::Loop(_) => "loop",
+            KernelKind::Library(kernel) => kernel.name(),
+        }
+    }
+
+    /// The extents of its work, on one line: a loop kernel's grid and what each phase reduces over; those of a
+    /// library call.
+    pub fn extents(&self) -> String {
+        match &self.kind {
+            KernelKind::Loop(kernel) => {
+                let over = |p: &Phase| if p.reduce.is_empty() { "each".into() } else { format!("over {:?}", p.reduce) };
+                let phases: Vec<String> = kernel.phases.iter().map(over).collect();
+                format!("{:?} {}", kernel.grid, phases.join(", "))
+            }
+            KernelKind::Library(kernel) => kernel.extents(),
         }
     }
 }
@@ -140,6 +164,18 @@ impl fmt::Display for LibraryKernel {
                 writeln!(f, " extents={extents:?} exclusive={exclusive} reverse={reverse}")
             }
             LibraryKernel::ScatterAdd { extents, .. } => writeln!(f, " extents={extents:?}"),
+        }
+    }
+}
+
+impl LibraryKernel {
+    /// The extents alone, without operands and options.
+    fn extents(&self) -> String {
+        match self {
+            LibraryKernel::Dot { extents: [b, m, n, k], .. } => format!("b={b} m={m} n={n} k={k}"),
+            LibraryKernel::Conv { input, filter, output, .. } => format!("{input:?} * {filter:?} -> {output:?}"),
+            LibraryKernel::CumSum { extents, .. } => format!("{extents:?}"),
+            LibraryKernel::ScatterAdd { extents, .. } => format!("{extents:?}"),
         }
     }
 }

@@ -93,6 +93,19 @@ pub enum DataConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         normalization: Option<Normalization>,
     },
+    /// Random numbers with random labels, to time a model without data; the test set is the training set.
+    Random {
+        /// The extents of one input, f32, uniform in [-1, 1).
+        shape: Vec<usize>,
+        /// The number of classes.
+        classes: usize,
+        /// The number of samples (default 1024).
+        #[serde(default = "thousand")]
+        samples: usize,
+        /// What the numbers follow from (default 0).
+        #[serde(default)]
+        seed: u64,
+    },
 }
 
 /// Section `[model]`.
@@ -122,6 +135,10 @@ pub struct TrainingConfig {
 
 fn fifth() -> f64 {
     0.2
+}
+
+fn thousand() -> usize {
+    1024
 }
 
 fn thirty_two() -> usize {
@@ -198,6 +215,9 @@ impl Config {
             let message = format!("data: test_fraction is {test_fraction}; it must lie between 0 and 1");
             return Some((&["data", "test_fraction"], message));
         }
+        if let DataConfig::Random { samples: 0, .. } = self.data {
+            return Some((&["data", "samples"], "data: samples is 0; it must be at least 1".to_string()));
+        }
         if self.model.layers.layers().is_empty() {
             let message = "model: there is no layer; give layers = [{ type = \"linear\", out = 10 }, …]";
             return Some((&["model", "layers"], message.to_string()));
@@ -251,6 +271,9 @@ impl Config {
             DataConfig::Digits { .. } => {
                 Err(Error::config("the digits are part of the program; leave --data out or train mnist"))
             }
+            DataConfig::Random { .. } => {
+                Err(Error::config("random data come from no folder; leave --data out or take data of another kind"))
+            }
         }
     }
 
@@ -261,7 +284,9 @@ impl Config {
     /// A working directory that the system cannot tell.
     pub fn make_paths_absolute(&mut self) -> Result<()> {
         let dir = match &mut self.data {
-            DataConfig::Digits { .. } | DataConfig::Mnist { dir: None, .. } => return Ok(()),
+            DataConfig::Digits { .. } | DataConfig::Mnist { dir: None, .. } | DataConfig::Random { .. } => {
+                return Ok(());
+            }
             DataConfig::Mnist { dir: Some(dir), .. } => dir,
             DataConfig::Idx { dir, .. } => dir.get_or_insert_default(),
         };
@@ -299,6 +324,10 @@ impl Config {
                     dataset(set, normalization)
                 };
                 Ok((part(train_images, train_labels)?, part(test_images, test_labels)?))
+            }
+            DataConfig::Random { shape, classes, samples, seed } => {
+                let set: Arc<dyn Dataset> = Arc::new(datasets::random(shape.as_slice(), *classes, *samples, *seed)?);
+                Ok((set.clone(), set))
             }
         }
     }
@@ -443,6 +472,7 @@ warmup = 5
         refused("0.001", "\"fast\"", &["line 17", "fast"]);
         refused("\"cosine\"", "\"cosin\"", &["line 20", "cosin", "exponential"]);
         refused("warmup = 5", "warmup = -5", &["line 21"]);
+        refused("\"digits\"", "\"random\"\nshape = [2]\nclasses = 2\nsamples = 0", &["line 6", "samples is 0"]);
         refused("\"digits\"", "\"cifar\"", &["line 3", "cifar", "mnist"]);
         refused("[schedule]", "[shedule]", &["line 19", "shedule", "schedule"]);
         refused("[training]\nepochs = 2", "", &["no section [training]"]);

@@ -15,6 +15,7 @@ mod tape;
 mod tile;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::host::{Bytes, HostMemory};
 use super::{Backend, Executable, Memory};
@@ -434,6 +435,16 @@ impl Executable for Program {
         }
         self.kernels.iter().for_each(|kernel| self.execute(kernel));
         Ok(())
+    }
+
+    fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
+        let _held = Held::all(&self.states)?;
+        let timed = |kernel| {
+            let began = Instant::now();
+            self.execute(kernel);
+            began.elapsed()
+        };
+        Ok(Some(self.kernels.iter().map(timed).collect()))
     }
 
     fn read_output(&mut self, index: usize) -> Result<Literal> {

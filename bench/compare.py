@@ -1,0 +1,149 @@
+"""Times onestep and its peers alternately, prints ratios and appends them to a CSV. Needs the standard library alone.
+
+Each round runs every side once on every workload, so that a machine that is faster at one time than at another is
+so for all of them. What counts is the median over rounds; a ratio's spread is over the ratios of single rounds.
+"""
+
+import argparse
+import csv
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PEERS = {"pytorch": HERE / "peers" / "pytorch.py", "jax": HERE / "peers" / "jax_jit.py"}
+COLUMNS = (
+    "date machine cores commit workload who batch threads median_us min_us max_us ratio".split()
+)
+OURS = "onestep"
+
+
+def main():
+    args = arguments()
+    cores = pin(args.cores)
+    sides = {OURS: [args.onestep, "bench", "--json", "--device", "cpu"]}
+    sides |= {peer: [args.python, str(PEERS[peer])] for peer in args.peers}
+    options = ["--threads", str(args.threads)]
+    for name in ("batch", "steps", "repeats"):
+        value = getattr(args, name)
+        options += [f"--{name}", str(value)] if value else []
+    found = {}  # (workload, batch) -> who -> a line for each round
+    commit = "unknown"
+    for number in range(args.rounds):
+        for workload in args.workloads:
+            for side, command in sides.items():
+                print(f"round {number + 1} of {args.rounds}: {workload}, {side}", file=sys.stderr)
+                for line in run(command + [workload] + options):
+                    commit = line.get("commit", commit)
+                    of_workload = found.setdefault((line["workload"], line["batch"]), {})
+                    of_workload.setdefault(line.get("peer", OURS), []).append(line)
+    rows = []
+    for (workload, batch), sides in found.items():
+        ours = sides[OURS]
+        print(f"\n{workload}, batch {batch}, {args.threads} threads on cores {cores}")
+        for who, lines in sides.items():
+            medians = [line["median_us"] for line in lines]
+            ratio = statistics.median(medians) / statistics.median(line["median_us"] for line in ours)
+            row = {
+                "date": datetime.date.today().isoformat(),
+                "machine": machine(),
+                "cores": cores,
+                "commit": commit,
+                "workload": workload,
+                "who": who,
+                "batch": batch,
+                "threads": args.threads,
+                "median_us": round(statistics.median(medians), 1),
+                "min_us": round(min(line["min_us"] for line in lines), 1),
+                "max_us": round(max(line["max_us"] for line in lines), 1),
+                "ratio": round(ratio, 3),
+            }
+            rows.append(row)
+            print(
+                f"  {who:30} {row['median_us']:>11,.1f} µs  ({row['min_us']:,.1f} to {row['max_us']:,.1f})"
+                + ("" if who == OURS else f"  {ratio:6.2f} × onestep's")
+            )
+        verdict(sides)
+    if args.csv:
+        append(Path(args.csv), rows)
+
+
+def verdict(sides):
+    """The ratio against the better peer, with its spread over rounds."""
+    peers = {who: [line["median_us"] for line in lines] for who, lines in sides.items() if who != OURS}
+    if not peers:
+        return
+    ours = [line["median_us"] for line in sides[OURS]]
+    better = min(peers, key=lambda who: statistics.median(peers[who]))
+    single = [theirs / our for theirs, our in zip(peers[better], ours)]
+    ratio = statistics.median(peers[better]) / statistics.median(ours)
+    print(f"  against the better peer ({better}): {ratio:.2f} times as fast ({min(single):.2f} to {max(single):.2f})")
+
+
+def run(command):
+    """The JSON lines that a command prints."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit code {done.returncode}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def pin(cores):
+    """Keeps this process and those it starts on some cores, where the system can; their list as text."""
+    if not hasattr(os, "sched_setaffinity"):
+        print("this system cannot pin processes to cores; figures will scatter", file=sys.stderr)
+        return f"any of {os.cpu_count()}"
+    if cores:
+        os.sched_setaffinity(0, cores)
+    return " ".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+
+
+def machine():
+    """The processor's name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def append(path, rows):
+    fresh = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if fresh:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    workloads = ["seed_cnn", "mlp", "small_cnn"]
+    parser.add_argument("workloads", nargs="*", default=workloads, help=f"default: {' '.join(workloads)}")
+    parser.add_argument("--onestep", default="target/release/onestep", help="the program (default: %(default)s)")
+    parser.add_argument("--python", default=sys.executable, help="a Python with torch and jax (default: this one)")
+    parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=sorted(PEERS, reverse=True))
+    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
+    parser.add_argument("--cores", type=lambda text: [int(core) for core in text.split(",")], metavar="N[,N]",
+                        help="pin everything to these cores (default: no pinning)")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=1, help="of every side (default: 1)")
+    parser.add_argument("--batch", type=int, help="over the workload's")
+    parser.add_argument("--steps", type=int, help="a repeat (default: a fifth of a second's)")
+    parser.add_argument("--repeats", type=int, help="a round and side (default: 10)")
+    parser.add_argument("--csv", help="append the rows to this file, such as bench/results/cpu.csv")
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return args
+
+
+if __name__ == "__main__":
+    main()

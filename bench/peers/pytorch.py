@@ -1,0 +1,88 @@
+"""Times the workloads in PyTorch, eager in both memory layouts, optionally compiled. One JSON object a line."""
+
+import math
+
+import torch
+from torch import nn
+
+import workload
+
+
+def network(tables):
+    """A network of the workload's layers over images [batch, channels, height, width]."""
+    modules = []
+    for layer, before, after in workload.layer_sizes(tables):
+        kind = layer["type"]
+        if kind == "conv2d":
+            stride = layer.get("stride", 1)
+            modules.append(nn.Conv2d(before[-1], after[-1], layer["kernel"], stride, workload.padding(layer)))
+        elif kind == "max_pool2d":
+            modules.append(nn.MaxPool2d(layer["kernel"]))
+        elif kind == "global_avg_pool":
+            modules += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        elif kind == "flatten":
+            modules.append(nn.Flatten())
+        elif kind == "linear":
+            modules.append(nn.Linear(before[-1], after[-1]))
+        elif kind == "dropout":
+            modules.append(nn.Dropout(layer.get("p", 0.5)))
+        if layer.get("activation"):
+            assert layer["activation"] == "relu"
+            modules.append(nn.ReLU())
+    return nn.Sequential(*modules)
+
+
+def optimizer_of(tables, parameters):
+    """The optimizer of a config's section [optimizer]."""
+    options = dict(tables["optimizer"])
+    kind, options["lr"] = options.pop("type"), options.pop("learning_rate")
+    return {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind](parameters, **options)
+
+
+def stepper(tables, batch, layout, compiled, device):
+    """A function that runs n training steps on one batch that is on the device already."""
+    torch.manual_seed(0)
+    shape, classes = tables["data"]["shape"], tables["data"]["classes"]
+    shape = [shape[-1], *shape[:-1]] if len(shape) == 3 else shape
+    x = torch.rand([batch, *shape], device=device) * 2 - 1
+    y = torch.randint(classes, [batch], device=device)
+    model = network(tables).to(device)
+    if layout == "channels-last" and x.dim() == 4:
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    optimizer, loss_of = optimizer_of(tables, model.parameters()), nn.CrossEntropyLoss()
+    forward = torch.compile(lambda x, y: loss_of(model(x), y)) if compiled else lambda x, y: loss_of(model(x), y)
+
+    def step(n):
+        for _ in range(n):
+            optimizer.zero_grad(set_to_none=True)
+            loss = forward(x, y)
+            loss.backward()
+            optimizer.step()
+        step.loss = loss
+
+    return step
+
+
+def main():
+    parser = workload.parser_of(__doc__)
+    parser.add_argument("--compile", action="store_true", help="also through torch.compile")
+    parser.add_argument("--layout", choices=["both", "contiguous", "channels-last"], default="both")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    args = workload.parse(parser)
+    torch.set_num_threads(args.threads)
+    wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None
+    layouts = ["contiguous", "channels-last"] if args.layout == "both" else [args.layout]
+    for name, width, batch, tables in workload.runs(args):
+        images = len(tables["data"]["shape"]) == 3
+        for mode in ["eager", "compile"] if args.compile else ["eager"]:
+            # Without images there is one layout.
+            for layout in layouts if images else ["contiguous"]:
+                step = stepper(tables, batch, layout, mode == "compile", args.device)
+                times = workload.measure(args, step, wait)
+                assert math.isfinite(step.loss.item())
+                peer = f"pytorch {mode}" + (" channels-last" if layout == "channels-last" else "")
+                workload.report(args, peer, torch.__version__, args.device, name, width, batch, times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+//! `onestep bench`: the time of a training step, the batch being on the device already.
+//!
+//! Warmed up first; then each repeat submits N steps and waits for the device once. The median of the repeats
+//! counts, and their smallest and largest say how far to trust it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use onestep::data::gather;
+use onestep::prelude::{Config, Dataset, Engine};
+use onestep::{Error, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::BenchArgs;
+use crate::configs::{self, Kind, WORKLOADS};
+use crate::output::{line, say};
+use crate::tables::{Align, bytes, table, thousands};
+
+/// How long a step is repeated before it counts, so that caches, clock and threads have settled.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// How long a repeat takes where nobody says how many steps it has.
+const REPEAT: Duration = Duration::from_millis(200);
+
+/// Times every workload at every batch size and width.
+///
+/// # Errors
+/// Names that no workload has, configs, data or a device that do not work, widths that a model cannot have.
+pub fn bench(args: &BenchArgs) -> Result<()> {
+    let device = args.device.open()?;
+    let all = || WORKLOADS.iter().map(|(name, _)| name.to_string()).collect();
+    let names: Vec<String> = if args.workloads.is_empty() { all() } else { args.workloads.clone() };
+    let configs = names.iter().map(|name| configs::find(name, &[Kind::Workload])).collect::<Result<Vec<_>>>()?;
+    let widths: Vec<Option<u32>> = match args.width.as_slice() {
+        [] => vec![None],
+        widths => widths.iter().copied().map(Some).collect(),
+    };
+    let mut figures = Vec::new();
+    for (config, name) in &configs {
+        for &width in &widths {
+            let mut config = config.clone();
+            if let Some(width) = width {
+                widen(&mut config, width).map_err(|e| e.at(format_args!("{name} at width {width}")))?;
+            }
+            let (train, _) = config.datasets()?;
+            let mut trainer = config.trainer(&train)?.device(device.clone()).build(&train)?;
+            let own = [u32::try_from(config.training.batch_size).unwrap_or(u32::MAX)];
+            for &batch in if args.batch.is_empty() { &own[..] } else { &args.batch } {
+                let engine = trainer.engine_mut();
+                feed(engine, &train, batch as usize)?;
+                let times = time(engine, batch as usize, args)?;
+                let figure = Figure::new(name, engine, args.device.threads(), batch, width, times);
+                if args.json {
+                    say(line(&figure)?);
+                }
+                figures.push(figure);
+            }
+        }
+    }
+    if !args.json {
+        say(shown(&figures));
+    }
+    Ok(())
+}
+
+/// Trains one step on the first `batch` samples, from the first again where there are too few, so that the batch is on
+/// the device.
+///
+/// # Errors
+/// Data that cannot be read or do not fit, a device that fails.
+pub fn feed(engine: &mut Engine, train: &Arc<dyn Dataset>, batch: usize) -> Result<()> {
+    let samples = u32::try_from(train.len()).unwrap_or(u32::MAX).max(1);
+    let data = gather(train, (0..samples).cycle().take(batch))?;
+    engine.train_step(&data.input, &data.target)
+}
+
+/// Microseconds a step of each repeat, smallest first.
+fn time(engine: &mut Engine, batch: usize, args: &BenchArgs) -> Result<Vec<f64>> {
+    let (mut warm, began) = (0, Instant::now());
+    while warm < 3 || began.elapsed() < WARM_UP {
+        engine.repeat_step(batch)?;
+        engine.wait()?;
+        warm += 1;
+    }
+    let pace = began.elapsed().as_secs_f64() / f64::from(warm);
+    let steps = args.steps.unwrap_or_else(|| (REPEAT.as_secs_f64() / pace).ceil() as u32);
+    let mut times = Vec::new();
+    for _ in 0..args.repeats {
+        let began = Instant::now();
+        for _ in 0..steps {
+            engine.repeat_step(batch)?;
+        }
+        engine.wait()?;
+        times.push(1e6 * began.elapsed().as_secs_f64() / f64::from(steps));
+    }
+    if let Some(step) = engine.health()? {
+        return Err(Error::numeric(format!(
+            "the loss became NaN or infinite at step {step}, after which a step changes nothing and its time says \
+             little; lower the learning rate"
+        )));
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// Makes the first layer with features or filters this wide, and all others but the last in proportion, rounded up.
+fn widen(config: &mut Config, width: u32) -> Result<()> {
+    let unreadable = |e: serde_json::Error| Error::config(e.to_string());
+    let mut layers = serde_json::to_value(&config.model.layers).map_err(unreadable)?;
+    let mut found = Vec::new();
+    extents(&mut layers, &mut found);
+    if let [first, .., _] = found.as_slice() {
+        let (width, first) = (u64::from(width), first.as_u64().unwrap_or(1).max(1));
+        let hidden = found.len() - 1;
+        for extent in &mut found[..hidden] {
+            **extent = (extent.as_u64().unwrap_or(1).saturating_mul(width)).div_ceil(first).into();
+        }
+    } else {
+        return Err(Error::config("the model has no hidden layer to widen; leave --width out"));
+    }
+    config.model.layers = serde_json::from_value(layers).map_err(unreadable)?;
+    Ok(())
+}
+
+/// Every number of features or filters in a list of layers, in order.
+fn extents<'v>(value: &'v mut Value, found: &mut Vec<&'v mut Value>) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| extents(item, found)),
+        Value::Object(options) => {
+            for (name, option) in options {
+                match name.as_str() {
+                    "out" | "filters" => found.push(option),
+                    _ => extents(option, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What one workload took: a line of `--json`.
+#[derive(Debug, Serialize)]
+struct Figure {
+    workload: String,
+    device: String,
+    threads: usize,
+    batch: u32,
+    precision: &'static str,
+    /// Microseconds a step.
+    median_us: f64,
+    min_us: f64,
+    max_us: f64,
+    /// Samples a second.
+    items_per_second: u64,
+    /// Device memory as planned, with the states.
+    peak_bytes: usize,
+    version: &'static str,
+    commit: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+}
+
+impl Figure {
+    /// `times` are in microseconds a step, smallest first, at least one.
+    fn new(name: &str, engine: &Engine, threads: usize, batch: u32, width: Option<u32>, times: Vec<f64>) -> Self {
+        let (last, middle) = (times.len() - 1, times.len() / 2);
+        let median_us = if last % 2 == 0 { times[middle] } else { (times[middle - 1] + times[middle]) / 2.0 };
+        let rounded = |us: f64| (us * 1000.0).round() / 1000.0;
+        let device = engine.device().name();
+        Figure {
+            workload: name.to_string(),
+            // Only the CPU is given threads.
+            threads: if device == "cpu" { threads } else { 1 },
+            device,
+            batch,
+            // All that the engine computes in so far.
+            precision: "f32",
+            median_us: rounded(median_us),
+            min_us: rounded(times[0]),
+            max_us: rounded(times[last]),
+            items_per_second: (f64::from(batch) * 1e6 / median_us).round() as u64,
+            peak_bytes: engine.peak_bytes(),
+            version: env!("CARGO_PKG_VERSION"),
+            commit: env!("ONESTEP_COMMIT"),
+            width,
+        }
+    }
+}
+
+fn shown(figures: &[Figure]) -> String {
+    let swept = figures.iter().any(|figure| figure.width.is_some());
+    let mut columns = vec![("workload", Align::Left)];
+    columns.extend(swept.then_some(("width", Align::Right)));
+    columns.extend(["batch", "median µs", "min", "max", "items/s", "memory"].map(|heading| (heading, Align::Right)));
+    let row = |f: &Figure| {
+        let mut cells = vec![f.workload.clone()];
+        cells.extend(f.width.map(|width| width.to_string()));
+        cells.push(f.batch.to_string());
+        cells.extend([f.median_us, f.min_us, f.max_us].map(|us| format!("{us:.1}")));
+        cells.extend([thousands(f.items_per_second as usize), bytes(f.peak_bytes)]);
+        cells
+    };
+    let heading = figures.first().map(|f| {
+        let threads = if f.threads == 1 { "1 thread".to_string() } else { format!("{} threads", f.threads) };
+        format!("A training step on {}, {threads}, {}\n", f.device, f.precision)
+    });
+    heading.unwrap_or_default() + &table(&columns, figures.iter().map(row).collect())
+}
