@@ -169,11 +169,12 @@ pub(super) fn compare(op: Compare, dtype: DType, a: &[u32], b: &[u32], to: &mut 
     }
 }
 
-/// `c ? a : b`.
+/// `c ? a : b`, by masks, so that no lane branches.
 #[inline(always)]
 pub(super) fn select(c: &[u32], a: &[u32], b: &[u32], to: &mut [u32]) {
-    for (i, to) in to.iter_mut().enumerate() {
-        *to = if c[i] != 0 { a[i] } else { b[i] };
+    for (((to, &c), &a), &b) in to.iter_mut().zip(c).zip(a).zip(b) {
+        let mask = ((c != 0) as u32).wrapping_neg();
+        *to = (a & mask) | (b & !mask);
     }
 }
 

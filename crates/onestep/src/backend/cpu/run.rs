@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 use super::lanes;
 use super::random;
-use super::tape::{Access, Along, GuardTape, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape};
+use super::tape::{Access, Along, GuardTape, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
 use super::tile::Isa;
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
@@ -15,7 +15,7 @@ const PARTIAL: usize = 256;
 /// What a thread needs to run tapes: registers, carries, derived variables.
 pub(super) struct Scratch {
     registers: Vec<[u32; LANES]>,
-    /// Where each register's lanes are: in `registers`, or straight in a buffer.
+    /// Where each value's lanes are: in a register, or straight in a buffer.
     sources: Vec<*const u32>,
     carries: Vec<[u32; LANES]>,
     totals: Vec<[u32; LANES]>,
@@ -35,7 +35,7 @@ impl Scratch {
         let axes = |t: &Tape| t.grid.extents.len() + t.phases.iter().map(|p| p.rows.extents.len()).max().unwrap_or(0);
         Scratch {
             registers: vec![[0; LANES]; most(|t| t.registers)],
-            sources: vec![std::ptr::null(); most(|t| t.registers)],
+            sources: vec![std::ptr::null(); most(|t| t.values)],
             carries: vec![[0; LANES]; carries],
             totals: vec![[0; LANES]; carries],
             places: vec![[0; LANES]; carries],
@@ -104,22 +104,35 @@ unsafe fn run_avx2(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std:
 #[inline(always)]
 unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std::ops::Range<usize>) {
     let axes = tape.grid.extents.len();
-    let single = tape.phases.len() == 1;
-    tape.phases.iter().take(1).for_each(|phase| constants(phase, s));
+    if blocks.is_empty() {
+        return;
+    }
+    for phase in &tape.phases {
+        constants(phase, s);
+        // SAFETY: passed on from the caller; the first block is a whole one.
+        unsafe { steps(&phase.once, buffers, s, phase.lanes) };
+    }
     for block in blocks {
         let points = tape.grid.start(block, &mut s.at[..axes]);
         for phase in &tape.phases {
-            if !single {
-                constants(phase, s);
-            }
             begin(phase, s);
             let count = phase.rows.count();
+            if count == 0 {
+                end(phase, s, tape.along);
+                continue;
+            }
+            let mut row_lanes = phase.rows.start(0, &mut s.at[axes..]);
+            let whole = if tape.along == Along::Grid { points } else { phase.lanes };
+            // SAFETY: passed on from the caller; the first row is a whole one.
+            unsafe { steps(&phase.per_block, buffers, s, whole) };
             for row in 0..count {
-                let row_lanes = phase.rows.start(row, &mut s.at[axes..]);
+                if row > 0 {
+                    row_lanes = phase.rows.advance(&mut s.at[axes..]);
+                }
                 let n = if tape.along == Along::Grid { points } else { row_lanes };
                 // SAFETY: passed on from the caller.
                 unsafe {
-                    steps(phase, buffers, s, n);
+                    steps(&phase.steps, buffers, s, n);
                     outs(tape, phase, buffers, s, n, row);
                 }
             }
@@ -131,8 +144,8 @@ unsafe fn run_here(tape: &Tape, buffers: &Buffers, s: &mut Scratch, blocks: std:
 /// Fills the registers that hold a phase's constants.
 fn constants(phase: &PhaseTape, s: &mut Scratch) {
     for &(to, bits) in &phase.constants {
-        s.registers[to].fill(bits);
-        s.sources[to] = s.registers[to].as_ptr();
+        s.registers[to.register].fill(bits);
+        s.sources[to.number] = s.registers[to.register].as_ptr();
     }
 }
 
@@ -320,6 +333,8 @@ fn on_lane(map: &Map, base: i64, lets: &[[i64; LANES]], lane: usize) -> i64 {
     let pattern = match &map.lanes {
         Pattern::Uniform => 0,
         Pattern::Contiguous => lane as i64,
+        Pattern::Runs { len, starts } => starts[lane / len] as i64 + (lane % len) as i64,
+        Pattern::Spans { len, starts } => starts[lane / len] as i64,
         Pattern::Table(table) => table[lane] as i64,
         Pattern::Wide(table) => table[lane],
     };
@@ -336,23 +351,23 @@ fn within(guards: &[GuardTape], s: &Scratch, lane: usize) -> bool {
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn steps(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize) {
-    for step in &phase.steps {
+unsafe fn steps(steps: &[Step], buffers: &Buffers, s: &mut Scratch, n: usize) {
+    for step in steps {
         // SAFETY: a source has `n` valid lanes, set by an earlier step of this block; registers are distinct
         // from each other, and a step never writes a register it reads.
         let read = |s: &Scratch, r: usize| unsafe { std::slice::from_raw_parts(s.sources[r], n) };
         // SAFETY: `to` is a register of its own, which no source read by the same step points to.
-        let write = |s: &mut Scratch, to: usize| unsafe {
-            s.sources[to] = s.registers[to].as_ptr();
-            std::slice::from_raw_parts_mut(s.registers[to].as_mut_ptr(), n)
+        let write = |s: &mut Scratch, to: Value| unsafe {
+            s.sources[to.number] = s.registers[to.register].as_ptr();
+            std::slice::from_raw_parts_mut(s.registers[to.register].as_mut_ptr(), n)
         };
         match step {
-            Step::Load { to, from, direct: true } => {
+            Step::Direct { to, from } => {
                 let index = base(&from.index, &s.at);
                 // SAFETY: the plan keeps indices inside the buffer.
                 s.sources[*to] = unsafe { buffers.0[from.buffer].cast::<u32>().offset(index as isize) };
             }
-            Step::Load { to, from, direct: false } => {
+            Step::Load { to, from } => {
                 let lanes = write(s, *to);
                 // SAFETY: passed on from the caller.
                 unsafe { load(from, buffers.0[from.buffer], s, lanes) };
@@ -399,6 +414,7 @@ unsafe fn steps(phase: &PhaseTape, buffers: &Buffers, s: &mut Scratch, n: usize)
             Step::Compare { to, op, a, b, dtype } => {
                 lanes::compare(*op, *dtype, read(s, *a), read(s, *b), write(s, *to));
             }
+            Step::Choose { to, c, a, b } => s.sources[*to] = s.sources[if read(s, *c)[0] != 0 { *a } else { *b }],
             Step::Select { to, c, a, b } => lanes::select(read(s, *c), read(s, *a), read(s, *b), write(s, *to)),
             Step::Cast { to, a, from, into } => lanes::cast(*from, *into, read(s, *a), write(s, *to)),
             Step::LetDiv { to, a, by } => {
@@ -445,6 +461,7 @@ unsafe fn load(from: &Access, memory: *mut u8, s: &Scratch, lanes: &mut [u32]) {
 #[inline(always)]
 unsafe fn load_as<T: Copy>(from: &Access, memory: *const T, s: &Scratch, lanes: &mut [u32], widen: impl Fn(T) -> u32) {
     let base = base(&from.index, &s.at);
+    let widen = &widen;
     // SAFETY: the plan keeps indices inside the buffer wherever the guards hold.
     let at = |index: i64| widen(unsafe { *memory.offset(index as isize) });
     if !from.guards.is_empty() || !from.index.lets.is_empty() {
@@ -470,7 +487,41 @@ unsafe fn load_as<T: Copy>(from: &Access, memory: *const T, s: &Scratch, lanes: 
     }
     match &from.index.lanes {
         Pattern::Uniform => lanes.fill(at(base)),
-        Pattern::Contiguous => lanes.iter_mut().enumerate().for_each(|(lane, to)| *to = at(base + lane as i64)),
+        // SAFETY: as above, for every lane.
+        Pattern::Contiguous => unsafe { load_run(memory, base, lanes, widen) },
+        Pattern::Runs { len, starts } => {
+            // Short runs of a known length need no loop of their own.
+            macro_rules! each {
+                ($len:expr) => {
+                    for (lanes, &start) in lanes.chunks_mut($len).zip(starts) {
+                        let start = base + start as i64;
+                        // SAFETY: as above, for every lane.
+                        unsafe {
+                            match <&mut [u32; $len]>::try_from(&mut *lanes) {
+                                Ok(lanes) => load_run(memory, start, lanes, widen),
+                                Err(_) => load_run(memory, start, lanes, widen),
+                            }
+                        }
+                    }
+                };
+            }
+            match *len {
+                8 => each!(8),
+                16 => each!(16),
+                32 => each!(32),
+                len => {
+                    for (lanes, &start) in lanes.chunks_mut(len).zip(starts) {
+                        // SAFETY: as above, for every lane.
+                        unsafe { load_run(memory, base + start as i64, lanes, widen) };
+                    }
+                }
+            }
+        }
+        Pattern::Spans { len, starts } => {
+            for (lanes, &start) in lanes.chunks_mut(*len).zip(starts) {
+                lanes.fill(at(base + start as i64));
+            }
+        }
         Pattern::Table(table) => lanes.iter_mut().zip(table).for_each(|(to, &t)| *to = at(base + t as i64)),
         Pattern::Wide(table) => lanes.iter_mut().zip(table).for_each(|(to, &t)| *to = at(base + t)),
     }
@@ -500,11 +551,47 @@ unsafe fn store(dtype: DType, memory: *mut u8, index: &Map, s: &Scratch, lanes: 
 #[inline(always)]
 unsafe fn store_as<T>(memory: *mut T, index: &Map, s: &Scratch, lanes: &[u32], narrow: impl Fn(u32) -> T) {
     let base = base(index, &s.at);
+    let narrow = &narrow;
     // SAFETY: the plan keeps indices inside the buffer.
     let put = |at: i64, lane: u32| unsafe { memory.offset(at as isize).write(narrow(lane)) };
     match (&index.lanes, index.lets.is_empty()) {
-        (Pattern::Contiguous, true) => lanes.iter().enumerate().for_each(|(i, &v)| put(base + i as i64, v)),
+        // What was loaded from here and is unchanged stays.
+        (Pattern::Contiguous, true) if std::ptr::eq(lanes.as_ptr().cast(), memory.wrapping_offset(base as isize)) => {}
+        // SAFETY: as above, for every lane.
+        (Pattern::Contiguous, true) => unsafe { store_run(memory, base, lanes, narrow) },
+        (Pattern::Runs { len, starts }, true) => {
+            for (lanes, &start) in lanes.chunks(*len).zip(starts) {
+                // SAFETY: as above, for every lane.
+                unsafe { store_run(memory, base + start as i64, lanes, narrow) };
+            }
+        }
         (Pattern::Table(table), true) => lanes.iter().zip(table).for_each(|(&v, &t)| put(base + t as i64, v)),
         _ => lanes.iter().enumerate().for_each(|(i, &v)| put(on_lane(index, base, &s.lets, i), v)),
+    }
+}
+
+/// Loads elements that lie side by side from `first` on.
+///
+/// # Safety
+/// The memory must hold them, and nothing may write them meanwhile.
+#[inline(always)]
+unsafe fn load_run<T: Copy>(memory: *const T, first: i64, lanes: &mut [u32], widen: impl Fn(T) -> u32) {
+    // SAFETY: promised by the caller.
+    let from = unsafe { std::slice::from_raw_parts(memory.offset(first as isize), lanes.len()) };
+    for (to, &v) in lanes.iter_mut().zip(from) {
+        *to = widen(v);
+    }
+}
+
+/// Stores elements side by side from `first` on.
+///
+/// # Safety
+/// The memory must hold them, and nothing else may touch them meanwhile.
+#[inline(always)]
+unsafe fn store_run<T>(memory: *mut T, first: i64, lanes: &[u32], narrow: impl Fn(u32) -> T) {
+    // SAFETY: promised by the caller.
+    let to = unsafe { std::slice::from_raw_parts_mut(memory.offset(first as isize), lanes.len()) };
+    for (to, &v) in to.iter_mut().zip(lanes) {
+        *to = narrow(v);
     }
 }

@@ -5,9 +5,12 @@
 //! Lanes run either along the grid (each lane is a grid point, the reduced space is walked one point at a
 //! time) or along the reduced rows (one grid point at a time). Results do not depend on the number of
 //! threads: blocks are cut by shape alone.
+//!
+//! Instructions are sorted by how often their value changes: once a run, once a block, or at every step of
+//! the walk. Only the last kind shares registers; the others keep theirs for as long as they hold.
 
-use crate::ir::{DType, push_f64};
-use crate::plan::{Affine, Expr, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Var};
+use crate::ir::DType;
+use crate::plan::Fold;
 
 /// Lanes of a register.
 pub(super) const LANES: usize = 256;
@@ -25,7 +28,10 @@ pub(super) struct Tape {
     pub grid: Blocks,
     pub phases: Vec<PhaseTape>,
     pub carries: usize,
+    /// Registers of all phases.
     pub registers: usize,
+    /// Expressions of all phases.
+    pub values: usize,
     pub lets: usize,
     /// Elements evaluated, times instructions: what decides whether threads pay.
     pub work: u64,
@@ -35,26 +41,141 @@ pub(super) struct Tape {
 pub(super) struct PhaseTape {
     pub rows: Blocks,
     pub reduces: bool,
-    pub constants: Vec<(usize, u32)>,
+    /// Lanes of a whole block.
+    pub lanes: usize,
+    pub constants: Vec<(Value, u32)>,
+    /// What is the same for all blocks.
+    pub once: Vec<Step>,
+    /// What is the same for all rows of a block.
+    pub per_block: Vec<Step>,
     pub steps: Vec<Step>,
     pub outs: Vec<OutTape>,
 }
 
-/// An expression into a register of the same number, or a derived variable.
+/// Where an expression's lanes are noted down, and the register they are computed into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub number: usize,
+    pub register: usize,
+}
+
+/// An expression, or a derived variable. Operands are numbers of values.
 pub(super) enum Step {
-    Load { to: usize, from: Access, direct: bool },
-    Carry { to: usize, carry: usize },
-    Index { to: usize, at: Map },
-    Within { to: usize, guards: Vec<GuardTape> },
-    Random { to: usize, stream: u32, seed: [usize; 2], step: usize, index: Map, bits: bool },
-    Unary { to: usize, op: crate::ir::Unary, a: usize, dtype: DType },
-    Binary { to: usize, op: crate::ir::Binary, a: usize, b: usize, dtype: DType },
-    Compare { to: usize, op: crate::ir::Compare, a: usize, b: usize, dtype: DType },
-    Select { to: usize, c: usize, a: usize, b: usize },
-    Cast { to: usize, a: usize, from: DType, into: DType },
-    LetDiv { to: usize, a: Map, by: i64 },
-    LetRem { to: usize, a: Map, by: i64 },
-    LetValue { to: usize, value: usize, signed: bool },
+    Load {
+        to: Value,
+        from: Access,
+    },
+    /// Lanes that lie in memory as they would in a register.
+    Direct {
+        to: usize,
+        from: Access,
+    },
+    Carry {
+        to: usize,
+        carry: usize,
+    },
+    /// A select whose condition is the same on all lanes.
+    Choose {
+        to: usize,
+        c: usize,
+        a: usize,
+        b: usize,
+    },
+    Index {
+        to: Value,
+        at: Map,
+    },
+    Within {
+        to: Value,
+        guards: Vec<GuardTape>,
+    },
+    Random {
+        to: Value,
+        stream: u32,
+        seed: [usize; 2],
+        step: usize,
+        index: Map,
+        bits: bool,
+    },
+    Unary {
+        to: Value,
+        op: crate::ir::Unary,
+        a: usize,
+        dtype: DType,
+    },
+    Binary {
+        to: Value,
+        op: crate::ir::Binary,
+        a: usize,
+        b: usize,
+        dtype: DType,
+    },
+    Compare {
+        to: Value,
+        op: crate::ir::Compare,
+        a: usize,
+        b: usize,
+        dtype: DType,
+    },
+    Select {
+        to: Value,
+        c: usize,
+        a: usize,
+        b: usize,
+    },
+    Cast {
+        to: Value,
+        a: usize,
+        from: DType,
+        into: DType,
+    },
+    LetDiv {
+        to: usize,
+        a: Map,
+        by: i64,
+    },
+    LetRem {
+        to: usize,
+        a: Map,
+        by: i64,
+    },
+    LetValue {
+        to: usize,
+        value: usize,
+        signed: bool,
+    },
+}
+
+impl Step {
+    /// The value it computes into a register.
+    pub(super) fn target_mut(&mut self) -> Option<&mut Value> {
+        match self {
+            Step::Load { to, .. }
+            | Step::Index { to, .. }
+            | Step::Within { to, .. }
+            | Step::Random { to, .. }
+            | Step::Unary { to, .. }
+            | Step::Binary { to, .. }
+            | Step::Compare { to, .. }
+            | Step::Select { to, .. }
+            | Step::Cast { to, .. } => Some(to),
+            Step::Direct { .. } | Step::Carry { .. } | Step::Choose { .. } => None,
+            Step::LetDiv { .. } | Step::LetRem { .. } | Step::LetValue { .. } => None,
+        }
+    }
+
+    /// The numbers of the values it reads.
+    pub(super) fn reads(&self, mut f: impl FnMut(usize)) {
+        match self {
+            Step::Load { .. } | Step::Direct { .. } | Step::Carry { .. } => {}
+            Step::Index { .. } | Step::Within { .. } | Step::LetDiv { .. } | Step::LetRem { .. } => {}
+            Step::Random { seed, step, .. } => [seed[0], seed[1], *step].into_iter().for_each(f),
+            Step::Unary { a, .. } | Step::Cast { a, .. } => f(*a),
+            Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => [*a, *b].into_iter().for_each(f),
+            Step::Select { c, a, b, .. } | Step::Choose { c, a, b, .. } => [*c, *a, *b].into_iter().for_each(f),
+            Step::LetValue { value, .. } => f(*value),
+        }
+    }
 }
 
 /// An element access.
@@ -93,6 +214,16 @@ pub(super) struct Map {
 pub(super) enum Pattern {
     Uniform,
     Contiguous,
+    /// Stretches of `len` lanes, each contiguous.
+    Runs {
+        len: usize,
+        starts: Box<[i32]>,
+    },
+    /// Stretches of `len` lanes, each uniform.
+    Spans {
+        len: usize,
+        starts: Box<[i32]>,
+    },
     Table(Box<[i32]>),
     /// As a table, for lanes that lie too far apart for 32 bits.
     Wide(Box<[i64]>),
@@ -111,7 +242,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Blocks of up to [`LANES`] elements.
-    fn lanes(extents: &[usize]) -> Self {
+    pub(super) fn lanes(extents: &[usize]) -> Self {
         if extents.is_empty() {
             return Blocks { extents: vec![1], axis: 0, chunk: 1, inner: 1 };
         }
@@ -126,7 +257,7 @@ impl Blocks {
     }
 
     /// Blocks of one element.
-    fn points(extents: &[usize]) -> Self {
+    pub(super) fn points(extents: &[usize]) -> Self {
         let extents = if extents.is_empty() { vec![1] } else { extents.to_vec() };
         Blocks { axis: extents.len() - 1, chunk: 1, inner: 1, extents }
     }
@@ -150,13 +281,27 @@ impl Blocks {
         self.chunk.min(self.extents[self.axis] - start) * self.inner
     }
 
+    /// From one block's first coordinates to the next one's; gives its number of elements.
+    #[inline(always)]
+    pub(super) fn advance(&self, at: &mut [i64]) -> usize {
+        at[self.axis] += self.chunk as i64;
+        let mut axis = self.axis;
+        while at[axis] >= self.extents[axis] as i64 && axis > 0 {
+            at[axis] = 0;
+            axis -= 1;
+            at[axis] += 1;
+        }
+        let left = self.extents[self.axis] as i64 - at[self.axis];
+        self.chunk.min(left.max(0) as usize) * self.inner
+    }
+
     /// The row-major number of a block's first element, whose coordinates [`Blocks::start`] wrote.
     pub(super) fn number(&self, at: &[i64]) -> usize {
         (0..=self.axis).fold(0, |sum, axis| sum * self.extents[axis] + at[axis] as usize) * self.inner
     }
 
     /// Coefficients of a map on this space's lanes, as a table over one block.
-    fn pattern(&self, coefficients: &[i64]) -> Pattern {
+    pub(super) fn pattern(&self, coefficients: &[i64]) -> Pattern {
         let lanes = self.chunk * self.inner;
         let table: Vec<i64> = (0..lanes)
             .map(|lane| {
@@ -170,213 +315,34 @@ impl Blocks {
             })
             .collect();
         if table.iter().all(|&t| t == 0) {
-            Pattern::Uniform
-        } else if table.iter().enumerate().all(|(i, &t)| t == i as i64) {
-            Pattern::Contiguous
-        } else {
-            let narrow = table.iter().map(|&t| i32::try_from(t).ok()).collect::<Option<_>>();
-            narrow.map_or_else(|| Pattern::Wide(table.into()), Pattern::Table)
+            return Pattern::Uniform;
         }
-    }
-}
-
-impl Tape {
-    /// Compiles a kernel.
-    pub(super) fn new(plan: &Plan, kernel: &LoopKernel) -> Self {
-        let along = direction(kernel);
-        let grid = match along {
-            Along::Grid => Blocks::lanes(&kernel.grid),
-            Along::Row => Blocks::points(&kernel.grid),
+        if stretch(&table, 1) == lanes {
+            return Pattern::Contiguous;
+        }
+        let Some(narrow) = table.iter().map(|&t| i32::try_from(t).ok()).collect::<Option<Box<[i32]>>>() else {
+            return Pattern::Wide(table.into());
         };
-        let stored: Vec<usize> = kernel.stores().map(|s| s.0.index()).collect();
-        let phases: Vec<PhaseTape> = kernel.phases.iter().map(|p| phase(plan, p, along, &grid, &stored)).collect();
-        let carries = kernel.phases.iter().flat_map(|p| &p.outs).filter_map(|o| match o {
-            Out::Reduce { carry, .. } => Some(carry + 1),
-            Out::Store { .. } => None,
-        });
-        let work = |p: &Phase| (p.reduce.iter().product::<usize>() * (p.body.len() + 1)) as u64;
-        Tape {
-            along,
-            carries: carries.max().unwrap_or(0),
-            registers: kernel.phases.iter().map(|p| p.body.len()).max().unwrap_or(0),
-            lets: kernel.phases.iter().map(|p| p.lets.len()).max().unwrap_or(0),
-            work: kernel.points() as u64 * kernel.phases.iter().map(work).sum::<u64>(),
-            grid,
-            phases,
+        let (run, span) = (stretch(&table, 1), stretch(&table, 0));
+        let starts = |len: usize| narrow.iter().step_by(len).copied().collect();
+        match run.max(span) {
+            len if len < WORTH_A_STRETCH => Pattern::Table(narrow),
+            len if len == run => Pattern::Runs { len, starts: starts(len) },
+            len => Pattern::Spans { len, starts: starts(len) },
         }
     }
 }
 
-/// Along which loop loads are closest together; short rows and many points favour the grid.
-fn direction(kernel: &LoopKernel) -> Along {
-    let row = |p: &Phase| p.reduce.iter().product::<usize>();
-    let longest = kernel.phases.iter().map(row).max().unwrap_or(1);
-    if longest <= 1 || longest == 0 {
-        return Along::Grid;
-    }
-    let points = kernel.points();
-    if points < 8 {
-        return Along::Row;
-    }
-    let close = |var: fn(&Phase) -> Option<Var>| {
-        let near = |p: &Phase| {
-            let Some(var) = var(p) else { return 0 };
-            let near = |a: &Affine| (0..=1).contains(&a.coefficient(var));
-            p.body.iter().filter(|t| matches!(&t.expr, Expr::Load(l) if near(&l.index))).count()
-        };
-        kernel.phases.iter().filter(|p| row(p) > 1).map(near).sum::<usize>()
-    };
-    let along_rows = close(|p| p.reduce.len().checked_sub(1).map(|i| Var::Reduce(i as u32)));
-    let innermost = Var::Grid(kernel.grid.len() as u32 - 1);
-    let along_grid = kernel
-        .phases
-        .iter()
-        .filter(|p| row(p) > 1)
-        .flat_map(|p| &p.body)
-        .filter(|t| matches!(&t.expr, Expr::Load(l) if (0..=1).contains(&l.index.coefficient(innermost))))
-        .count();
-    if longest >= 32 && along_rows > along_grid { Along::Row } else { Along::Grid }
+/// Lanes that must lie in order, or be the same, for a stretch to be treated as one.
+const WORTH_A_STRETCH: usize = 4;
+
+/// The greatest length such that a table is made of stretches of that length in which each element is the
+/// one before plus `step`.
+fn stretch(table: &[i64], step: i64) -> usize {
+    let breaks = (1..table.len()).filter(|&i| table[i] != table[i - 1] + step);
+    breaks.fold(table.len(), gcd)
 }
 
-struct Compiler<'a> {
-    along: Along,
-    grid: &'a Blocks,
-    rows: &'a Blocks,
-}
-
-impl Compiler<'_> {
-    fn map(&self, a: &Affine) -> Map {
-        let mut terms = Vec::new();
-        let mut lets = Vec::new();
-        let space = match self.along {
-            Along::Grid => self.grid,
-            Along::Row => self.rows,
-        };
-        let mut coefficients = vec![0; space.extents.len()];
-        for &(var, c) in &a.terms {
-            let (number, axis) = match var {
-                Var::Grid(i) => (i as usize, (self.along == Along::Grid).then_some(i as usize)),
-                Var::Reduce(i) => {
-                    (self.grid.extents.len() + i as usize, (self.along == Along::Row).then_some(i as usize))
-                }
-                Var::Let(i) => {
-                    lets.push((i as usize, c));
-                    continue;
-                }
-            };
-            match axis {
-                Some(axis) if axis >= space.axis => {
-                    coefficients[axis] = c;
-                    // The chunk's start moves; what lies inside a block is in the pattern alone.
-                    if axis == space.axis {
-                        terms.push((number, c));
-                    }
-                }
-                _ => terms.push((number, c)),
-            }
-        }
-        Map { offset: a.offset, terms, lets, lanes: space.pattern(&coefficients) }
-    }
-
-    fn guards(&self, guards: &[Guard]) -> Vec<GuardTape> {
-        guards.iter().map(|g| GuardTape { expr: self.map(&g.expr), low: g.low, high: g.high }).collect()
-    }
-}
-
-fn phase(plan: &Plan, phase: &Phase, along: Along, grid: &Blocks, stored: &[usize]) -> PhaseTape {
-    let rows = match along {
-        Along::Grid => Blocks::points(&phase.reduce),
-        Along::Row => Blocks::lanes(&phase.reduce),
-    };
-    let compiler = Compiler { along, grid, rows: &rows };
-    let mut constants = Vec::new();
-    let mut steps = Vec::new();
-    let mut lets = 0;
-    let add_lets = |steps: &mut Vec<Step>, lets: &mut usize, below: usize| {
-        while let Some(l) = phase.lets.get(*lets) {
-            match l {
-                Let::Div(a, by) => steps.push(Step::LetDiv { to: *lets, a: compiler.map(a), by: *by }),
-                Let::Rem(a, by) => steps.push(Step::LetRem { to: *lets, a: compiler.map(a), by: *by }),
-                Let::Value(e) if e.index() < below => steps.push(Step::LetValue {
-                    to: *lets,
-                    value: e.index(),
-                    signed: phase.body[e.index()].dtype == DType::I32,
-                }),
-                Let::Value(_) => return,
-            }
-            *lets += 1;
-        }
-    };
-    for (to, typed) in phase.body.iter().enumerate() {
-        add_lets(&mut steps, &mut lets, to);
-        let dtype = typed.dtype;
-        let of = |e: crate::plan::ExprId| phase.body[e.index()].dtype;
-        steps.push(match &typed.expr {
-            Expr::Const(v) => {
-                constants.push((to, lane(*v, dtype)));
-                continue;
-            }
-            Expr::Load(l) => {
-                let from = Access {
-                    buffer: l.buffer.index(),
-                    dtype: plan.buffer(l.buffer).dtype,
-                    index: compiler.map(&l.index),
-                    guards: compiler.guards(&l.guards),
-                    fill: lane(l.fill, dtype),
-                };
-                let direct = from.dtype.size() == 4
-                    && from.guards.is_empty()
-                    && from.index.lets.is_empty()
-                    && matches!(from.index.lanes, Pattern::Contiguous)
-                    && !stored.contains(&from.buffer);
-                Step::Load { to, from, direct }
-            }
-            Expr::Carry(carry) => Step::Carry { to, carry: *carry },
-            Expr::Index(a) => Step::Index { to, at: compiler.map(a) },
-            Expr::Within(guards) => Step::Within { to, guards: compiler.guards(guards) },
-            Expr::Random { stream, seed, step, index } => Step::Random {
-                to,
-                stream: *stream,
-                seed: [seed[0].index(), seed[1].index()],
-                step: step.index(),
-                index: compiler.map(index),
-                bits: dtype == DType::U32,
-            },
-            Expr::Unary(op, a) => Step::Unary { to, op: *op, a: a.index(), dtype: of(*a) },
-            Expr::Binary(op, a, b) => Step::Binary { to, op: *op, a: a.index(), b: b.index(), dtype: of(*a) },
-            Expr::Compare(op, a, b) => Step::Compare { to, op: *op, a: a.index(), b: b.index(), dtype: of(*a) },
-            Expr::Select(c, a, b) => Step::Select { to, c: c.index(), a: a.index(), b: b.index() },
-            Expr::Cast(a) => Step::Cast { to, a: a.index(), from: of(*a), into: dtype },
-        });
-    }
-    add_lets(&mut steps, &mut lets, phase.body.len());
-    let outs = phase.outs.iter().map(|out| match out {
-        Out::Store { buffer, index, value } => OutTape::Store {
-            buffer: buffer.index(),
-            dtype: plan.buffer(*buffer).dtype,
-            index: compiler.map(index),
-            value: value.index(),
-        },
-        Out::Reduce { fold, value, carry, .. } => {
-            let dtype = phase.body[value.index()].dtype;
-            let identity = match fold {
-                Fold::Value(op) => lane(op.identity(dtype), dtype),
-                Fold::Place(_) => 0,
-            };
-            OutTape::Reduce { fold: *fold, identity, value: value.index(), carry: *carry, dtype }
-        }
-    });
-    PhaseTape { reduces: !phase.reduce.is_empty(), constants, steps, outs: outs.collect(), rows }
-}
-
-/// A number as a lane: floats as f32 bits, integers as they are, bool as 0 or 1.
-fn lane(v: f64, dtype: DType) -> u32 {
-    let mut bytes = Vec::with_capacity(8);
-    let held = match dtype {
-        DType::F64 | DType::F32 | DType::BF16 | DType::F16 => DType::F32,
-        other => other,
-    };
-    push_f64(held, v, &mut bytes);
-    bytes.resize(4, 0);
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
