@@ -112,6 +112,9 @@ impl Places<'_> {
                 let scale = b.constant(1.0 / w.size.iter().product::<usize>() as f64, dtype);
                 value = b.add(Expr::Binary(Binary::Mul, value, scale), dtype);
             }
+            if let Op::MaxPoolIndex(w) = &node.op {
+                value = b.beside_padding(value, at, w, self.graph.shape(node.inputs[0]));
+            }
             b.store(out, &grid, at, 0, value);
             Ok(vec![first, b.finish_phase()])
         }))
@@ -218,7 +221,7 @@ impl<'a> Builder<'a> {
 
     fn add(&mut self, expr: Expr, dtype: DType) -> ExprId {
         let typed = Typed { expr, dtype };
-        let at = self.body.iter().position(|t| *t == typed).unwrap_or_else(|| {
+        let at = self.body.iter().position(|t| t.is_same(&typed)).unwrap_or_else(|| {
             self.body.push(typed);
             self.body.len() - 1
         });
@@ -533,6 +536,26 @@ impl<'a> Builder<'a> {
         let from: Vec<Affine> =
             (0..rank).filter_map(|i| if axes.contains(&i) { reduced.next() } else { kept.next() }).cloned().collect();
         self.value(x, &from, &[])
+    }
+
+    /// The place of a window's extreme: where only padding came first, as it does where every element is as low
+    /// as padding is, the place of the window's first element.
+    fn beside_padding(&mut self, place: ExprId, at: &[Affine], w: &crate::ir::Window, input: &Shape) -> ExprId {
+        if input.elements() == 0 || w.padding.iter().all(|&(low, _)| low == 0) {
+            return place;
+        }
+        let zero = self.constant(0.0, DType::I32);
+        let mut first = zero;
+        for (i, &(low, _)) in w.padding.iter().enumerate().filter(|(_, p)| p.0 > 0) {
+            // How far inside the window the input begins; padding is narrower than the window.
+            let later: usize = w.size[i + 1..].iter().product();
+            let before = at[i + 1].scaled(-(w.stride[i] as i64)).shifted(low as i64).scaled(later as i64);
+            let taps = self.add(Expr::Index(before), DType::I32);
+            let taps = self.add(Expr::Binary(Binary::Max, taps, zero), DType::I32);
+            first = if first == zero { taps } else { self.add(Expr::Binary(Binary::Add, first, taps), DType::I32) };
+        }
+        let wrong = self.add(Expr::Compare(Compare::Eq, place, zero), DType::Bool);
+        self.add(Expr::Select(wrong, first, place), DType::I32)
     }
 
     /// `value` where the stored place of a pooled element equals `place`, else 0.

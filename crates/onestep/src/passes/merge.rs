@@ -278,7 +278,7 @@ fn add_let(phase: &mut Phase, l: Let) -> u32 {
 }
 
 fn add(phase: &mut Phase, typed: Typed) -> ExprId {
-    let at = phase.body.iter().position(|t| *t == typed).unwrap_or_else(|| {
+    let at = phase.body.iter().position(|t| t.is_same(&typed)).unwrap_or_else(|| {
         phase.body.push(typed);
         phase.body.len() - 1
     });

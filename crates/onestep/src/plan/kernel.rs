@@ -65,6 +65,17 @@ pub struct Typed {
     pub dtype: DType,
 }
 
+impl Typed {
+    /// Whether both give the same bits. Unlike `==` it tells 0 from −0, and finds NaN equal to itself.
+    pub fn is_same(&self, other: &Typed) -> bool {
+        match (&self.expr, &other.expr) {
+            (Expr::Const(a), Expr::Const(b)) => self.dtype == other.dtype && a.to_bits() == b.to_bits(),
+            (Expr::Load(a), Expr::Load(b)) => self == other && a.fill.to_bits() == b.fill.to_bits(),
+            _ => self == other,
+        }
+    }
+}
+
 /// A scalar expression at a point of grid and reduced space.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {

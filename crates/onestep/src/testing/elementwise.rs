@@ -162,6 +162,14 @@ pub(super) fn special_values(s: &mut Suite) {
         s.add("special binary", 0, pairs(), |g, v| {
             [Binary::Add, Binary::Mul, Binary::Max, Binary::Min].map(|op| g.binary(op, v[0], v[1])).to_vec()
         });
+        s.add("special zeros", 0, vec![special(&[8], &x)], |g, v| {
+            // In one kernel, which must not take one constant for the other.
+            let [by_plus, by_minus] = [0.0, -0.0].map(|zero| {
+                let zero = g.full_like(zero, v[0]);
+                g.binary(Binary::Div, v[0], zero)
+            });
+            vec![g.binary(Binary::Max, by_plus, by_minus), g.binary(Binary::Min, by_plus, by_minus)]
+        });
         s.add("special cast", 0, vec![special(&[8], &x)], |g, v| {
             [DType::I32, DType::U32, DType::U8, DType::Bool].map(|to| g.cast(v[0], to)).to_vec()
         });

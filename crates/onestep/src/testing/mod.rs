@@ -100,6 +100,7 @@ pub fn op_cases() -> Vec<OpCase> {
         reductions::reductions,
         reductions::cumulative,
         reductions::pools,
+        reductions::pools_of_the_lowest,
         reductions::dots,
         reductions::convolutions,
         reductions::indexing,

@@ -60,13 +60,12 @@ pub(super) fn cumulative(s: &mut Suite) {
     others.iter().for_each(|&(dims, axis)| of(DType::F32, dims, axis));
 }
 
+fn window(size: &[usize], stride: &[usize], padding: &[(usize, usize)]) -> Window {
+    Window { size: size.to_vec(), stride: stride.to_vec(), padding: padding.to_vec() }
+}
+
 /// Pooling and its gradients: 1 to 3 spatial axes, overlapping, gapped, padded, of nothing.
 pub(super) fn pools(s: &mut Suite) {
-    let window = |size: &[usize], stride: &[usize], padding: &[(usize, usize)]| Window {
-        size: size.to_vec(),
-        stride: stride.to_vec(),
-        padding: padding.to_vec(),
-    };
     let none = [(0, 0); 2];
     let cases: [(&[usize], Window); 15] = [
         (&[2, 9, 3], window(&[3], &[2], &none[..1])),
@@ -105,6 +104,26 @@ pub(super) fn pools(s: &mut Suite) {
     cases.iter().for_each(|(dims, w)| of(DType::F32, dims, w));
     for dtype in NUMBERS.into_iter().filter(|&dtype| dtype != DType::F32) {
         cases[5..7].iter().for_each(|(dims, w)| of(dtype, dims, w));
+    }
+}
+
+/// Padded windows over elements as low as padding is: an element wins, not the padding.
+pub(super) fn pools_of_the_lowest(s: &mut Suite) {
+    let windows: [(&[usize], Window); 4] = [
+        (&[1, 5, 4, 2], window(&[3, 3], &[1, 1], &[(1, 1), (2, 1)])),
+        (&[2, 5, 3], window(&[4], &[2], &[(3, 2)])),
+        (&[1, 2, 2, 1], window(&[3, 4], &[1, 2], &[(2, 2), (3, 3)])),
+        (&[1, 3, 4, 3, 2], window(&[2, 3, 2], &[1, 2, 1], &[(1, 0), (0, 2), (1, 1)])),
+    ];
+    for (dims, w) in windows {
+        for dtype in NUMBERS {
+            let lowest = ReduceOp::Max.identity(dtype);
+            for higher in [0, 1] {
+                let value = |i: usize| if i % 7 < higher { 1.0 } else { lowest };
+                let data: Vec<f64> = (0..dims.iter().product()).map(value).collect();
+                s.op(0, Op::MaxPoolIndex(w.clone()), vec![literal(dtype, dims, &data)]);
+            }
+        }
     }
 }
 

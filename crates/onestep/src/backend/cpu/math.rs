@@ -13,7 +13,7 @@ const ROUND_WIDE: f64 = 6_755_399_441_055_744.0;
 /// ln 2 in 16 bits, whose products with exponents are exact, and the rest of it.
 const LN_2: (f32, f32) = (0.693_145_75, 1.428_606_8e-6);
 /// π/2 in 33 bits, whose products with up to 20 bits are exact in f64, and the rest of it.
-const HALF_PI: (f64, f64) = (1.570_796_326_734_125_6, 6.077_100_506_506_192_6e-11);
+const HALF_PI: (f64, f64) = (1.570_796_326_734_125_6, 6.077_100_506_506_192e-11);
 /// The bits of √½, where logarithms cut their octaves.
 const SQRT_HALF: u32 = 0x3f35_04f3;
 
@@ -122,7 +122,7 @@ pub(super) fn erf(x: f32) -> f32 {
     let small = a + a * polynomial(a * a, small);
     // −ln(1 − erf) is smooth; from 4 on the result is 1.
     let large =
-        [0.000_341_588_4, 1.127_088_9, 0.638_145_33, 0.103_106_32, -0.021_837_86, 0.002_947_611, -0.000_186_375_05];
+        [0.000_341_588_4, 1.127_088_9, 0.638_145_3, 0.103_106_32, -0.021_837_86, 0.002_947_611, -0.000_186_375_05];
     let large = 1.0 - moderate_exp(-polynomial(if a > 4.0 { 4.0 } else { a }, large));
     (if a < 1.0 { small } else { large }).copysign(x)
 }
@@ -215,7 +215,7 @@ pub(super) fn pow(a: f32, b: f32) -> f32 {
     let (n, m) = log_parts(base);
     let s = (m as f64 - 1.0) / (m as f64 + 1.0);
     let log2 = [
-        2.885_390_081_791_007_9,
+        2.885_390_081_791_008,
         0.961_796_672_893_601_6,
         0.577_083_642_072_267_7,
         0.411_670_066_778_987,

@@ -12,13 +12,14 @@ fn blocks<const N: usize>(mut counter: [[u64; N]; 4], mut key: [u32; 2]) -> [[u6
             key[0] = key[0].wrapping_add(0x9e37_79b9);
             key[1] = key[1].wrapping_add(0xbb67_ae85);
         }
-        for i in 0..N {
-            let a = (counter[0][i] & 0xffff_ffff) * 0xd251_1f53;
-            let b = (counter[2][i] & 0xffff_ffff) * 0xcd9e_8d57;
-            counter[0][i] = (b >> 32) ^ counter[1][i] ^ key[0] as u64;
-            counter[1][i] = b & 0xffff_ffff;
-            counter[2][i] = (a >> 32) ^ counter[3][i] ^ key[1] as u64;
-            counter[3][i] = a & 0xffff_ffff;
+        let [c0, c1, c2, c3] = &mut counter;
+        for (((c0, c1), c2), c3) in c0.iter_mut().zip(c1).zip(c2).zip(c3) {
+            let a = (*c0 & 0xffff_ffff) * 0xd251_1f53;
+            let b = (*c2 & 0xffff_ffff) * 0xcd9e_8d57;
+            *c0 = (b >> 32) ^ *c1 ^ key[0] as u64;
+            *c1 = b & 0xffff_ffff;
+            *c2 = (a >> 32) ^ *c3 ^ key[1] as u64;
+            *c3 = a & 0xffff_ffff;
         }
     }
     counter
