@@ -410,29 +410,6 @@ impl Executable for Program {
 
     fn run(&mut self) -> Result<()> {
         let _held = Held::all(&self.states)?;
-        if std::env::var("KT").is_ok() {
-            // SCRATCH
-            thread_local! { static T: std::cell::RefCell<Vec<f64>> = const { std::cell::RefCell::new(Vec::new()) }; static N: std::cell::Cell<usize> = const { std::cell::Cell::new(0) }; }
-            T.with_borrow_mut(|t| {
-                if t.len() != self.kernels.len() {
-                    *t = vec![1e9; self.kernels.len()];
-                    N.set(0);
-                }
-                for (i, kernel) in self.kernels.iter().enumerate() {
-                    let s = std::time::Instant::now();
-                    self.execute(kernel);
-                    t[i] = t[i].min(s.elapsed().as_secs_f64() * 1e6);
-                }
-                N.set(N.get() + 1);
-                if N.get() == 45 {
-                    println!("sum {:.0}", t.iter().sum::<f64>());
-                    for (i, t) in t.iter().enumerate() {
-                        println!("KT k{i} {t:.1}");
-                    }
-                }
-            });
-            return Ok(());
-        }
         self.kernels.iter().for_each(|kernel| self.execute(kernel));
         Ok(())
     }
