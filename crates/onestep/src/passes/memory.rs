@@ -13,6 +13,14 @@ pub(super) fn place(plan: &mut Plan, target: &Target, reuse: bool) {
             life.1 = k;
         }
     }
+    // The kernels of a strip run side by side.
+    for strips in &plan.strips {
+        for life in lives.iter_mut().flatten() {
+            if life.1 >= strips.kernels.start && life.0 < strips.kernels.end {
+                *life = (life.0.min(strips.kernels.start), life.1.max(strips.kernels.end - 1));
+            }
+        }
+    }
     if !reuse {
         lives.iter_mut().flatten().for_each(|life| *life = (0, plan.kernels.len()));
     }
@@ -61,7 +69,7 @@ mod tests {
             plan.kernels.push(Kernel { scopes: Vec::new(), kind });
             last = next;
         }
-        let target = Target { name: "test".into(), alignment: 64, row_limit: 1, reduce_lanes: 512 };
+        let target = Target { name: "test".into(), alignment: 64, row_limit: 1, reduce_lanes: 512, strip_bytes: 0 };
         place(&mut plan, &target, true);
         // A chain needs two buffers at a time.
         assert_eq!(plan.arena_bytes, 2 * 448);

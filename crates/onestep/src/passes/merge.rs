@@ -402,7 +402,7 @@ fn refinement(old: &[usize], new: &[usize], var: fn(u32) -> Var) -> Vec<Affine> 
         .collect()
 }
 
-fn refine_grid(kernel: &mut LoopKernel, extents: &[usize]) {
+pub(super) fn refine_grid(kernel: &mut LoopKernel, extents: &[usize]) {
     let pieces = refinement(&kernel.grid, extents, Var::Grid);
     kernel.grid = extents.to_vec();
     kernel.map_indices(|_, a| {

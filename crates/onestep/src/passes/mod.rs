@@ -9,6 +9,7 @@ mod merge;
 mod schedule;
 mod simplify;
 mod split;
+mod strips;
 mod views;
 
 use std::str::FromStr;
@@ -27,7 +28,7 @@ pub struct Passes {
     pub simplify: bool,
     /// Computes values where they are used and merges kernels.
     pub fuse: bool,
-    /// Joins loop variables and splits large reductions.
+    /// Joins loop variables, splits large reductions, and marks strips.
     pub schedule: bool,
     /// Lets intermediates share memory.
     pub memory: bool,
@@ -101,6 +102,7 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
         collapse::collapse_all(&mut plan);
         split::split(&mut plan, target);
         collapse::collapse_all(&mut plan);
+        strips::mark(&mut plan, target);
     }
     memory::place(&mut plan, target, passes.memory);
     Ok(Compiled { graph, plan })

@@ -12,6 +12,8 @@ pub use kernel::{
     ConvDirection, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase, Typed,
 };
 
+use std::ops::Range;
+
 use crate::ir::{DType, Literal};
 
 /// A buffer's index in its plan.
@@ -72,6 +74,18 @@ pub enum Place {
     Arena(Option<usize>),
 }
 
+/// A run of kernels that can go through their batch in strips: first all of them on strip 0, then on strip 1, and so
+/// on. Strip s of a convolution is sample s; of a loop kernel it is the s-th point of its first grid axis, which is
+/// as long as there are strips. No kernel of the run sees in one strip what another writes in a different strip, but
+/// for the gradient of a filter, which is complete after the last strip and read by none of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strips {
+    /// The kernels' numbers.
+    pub kernels: Range<usize>,
+    /// How many strips there are.
+    pub count: usize,
+}
+
 /// A compiled program.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -79,6 +93,8 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// The kernels in the order they run.
     pub kernels: Vec<Kernel>,
+    /// Runs of kernels, in order and apart, that had better go through the batch strip by strip.
+    pub strips: Vec<Strips>,
     /// Bytes of the arena that holds the intermediates.
     pub arena_bytes: usize,
 }
@@ -114,4 +130,6 @@ pub struct Target {
     pub row_limit: usize,
     /// Points over which a large reduction is spread.
     pub reduce_lanes: usize,
+    /// Bytes of cache that a run of kernels may fill when it goes through a batch strip by strip. 0: no strips.
+    pub strip_bytes: usize,
 }

@@ -15,6 +15,9 @@ impl fmt::Display for Plan {
             writeln!(f, "  b{i}: {buffer}")?;
         }
         for (i, kernel) in self.kernels.iter().enumerate() {
+            if let Some(strips) = self.strips.iter().find(|s| s.kernels.start == i) {
+                writeln!(f, "in {} strips, k{i} to k{}:", strips.count, strips.kernels.end - 1)?;
+            }
             write!(f, "k{i} {kernel}")?;
         }
         Ok(())

@@ -158,16 +158,26 @@ struct FilterGrad {
     filters: Vec<isize>,
     /// Where the rows of a tile have their sums.
     rows: Vec<isize>,
-    /// Parts of the batch, each with a sum of its own.
-    parts: usize,
+    /// The sum of each part of the batch.
     partial: PerThread<Bytes>,
 }
 
-/// Where a convolution's tensors are.
-struct Tensors {
-    a: *const f32,
-    b: *const f32,
-    out: *mut f32,
+/// How many parts a batch is cut into: fixed by its size alone.
+pub(super) fn parts(batch: usize) -> usize {
+    batch.clamp(1, MAX_PARTS)
+}
+
+/// The samples of a part.
+pub(super) fn part(batch: usize, part: usize) -> Range<usize> {
+    let size = batch.div_ceil(parts(batch));
+    (part * size).min(batch)..((part + 1) * size).min(batch)
+}
+
+/// Where a convolution's tensors are: the two operands in the order of the op's inputs, and the result.
+pub(super) struct Tensors {
+    pub a: *const f32,
+    pub b: *const f32,
+    pub out: *mut f32,
 }
 
 // SAFETY: tasks only read `a` and `b` and write distinct parts of `out`.
@@ -220,7 +230,6 @@ impl Conv {
                 seen: Vec::new(),
                 filters: Vec::new(),
                 rows: Vec::new(),
-                parts: 1,
                 partial: PerThread::empty(),
             },
             bytes: 0,
@@ -292,7 +301,7 @@ impl Conv {
 
         let [od, oh, ow] = self.result;
         let positions = od * oh * ow;
-        let parts = self.batch.clamp(1, MAX_PARTS);
+        let parts = parts(self.batch);
         let samples = CONTRACTED.div_ceil(positions.max(1)).clamp(1, self.batch.div_ceil(parts).max(1));
         for sample in 0..samples {
             for line in 0..od * oh {
@@ -306,7 +315,6 @@ impl Conv {
         self.filter.samples = samples;
         self.allocate_images(threads, samples)?;
         let bytes = self.filters * taps * depth * 4;
-        self.filter.parts = parts;
         self.filter.partial = PerThread::new(parts, || Bytes::zeroed(bytes))?;
         self.bytes += parts * bytes;
         Ok(())
@@ -422,17 +430,69 @@ impl Conv {
     /// Computes `out` from the two operands.
     ///
     /// # Safety
-    /// The pointers must be to dense tensors of the shapes given to [`Conv::new`], the first two of the
-    /// operands in the order of the op's inputs; `out` overlaps neither. No other thread may run this
-    /// convolution meanwhile.
-    pub(super) unsafe fn run(&self, pool: &Pool, a: *const f32, b: *const f32, out: *mut f32) {
-        let tensors = Tensors { a, b, out };
-        // SAFETY: passed on from the caller.
+    /// The tensors must be dense, of the shapes given to [`Conv::new`]; `out` overlaps neither operand. No other
+    /// thread may run this convolution meanwhile.
+    pub(super) unsafe fn run(&self, pool: &Pool, t: &Tensors) {
+        // SAFETY: passed on from the caller; the pool hands each thread its own number, and each sample or part to
+        // one thread.
         unsafe {
+            self.begin(t);
             match self.direction {
-                ConvDirection::Forward | ConvDirection::InputGrad => self.dense(pool, &tensors),
-                ConvDirection::FilterGrad => self.filter_grad(pool, &tensors),
+                ConvDirection::Forward | ConvDirection::InputGrad => {
+                    pool.each(self.batch, self.worth_sharing(), |n, thread| self.sample(t, n, 0, thread));
+                }
+                ConvDirection::FilterGrad => {
+                    pool.each(parts(self.batch), self.worth_sharing(), |part, thread| {
+                        let range = self::part(self.batch, part);
+                        for n in range.clone().step_by(self.filter.samples) {
+                            self.samples_grad(t, n..(n + self.filter.samples).min(range.end), part, thread);
+                        }
+                    });
+                }
             }
+            self.end(t);
+        }
+    }
+
+    /// What comes before all samples.
+    ///
+    /// # Safety
+    /// As [`Conv::run`].
+    pub(super) unsafe fn begin(&self, t: &Tensors) {
+        if self.direction != ConvDirection::FilterGrad {
+            // SAFETY: no task runs yet, so this is the only reference to the packed weights.
+            unsafe {
+                let len = self.packed.len() / 4;
+                self.pack(t.b, std::slice::from_raw_parts_mut(self.packed.pointer().cast(), len));
+            }
+        }
+    }
+
+    /// What one sample contributes. The samples of a part must come in order.
+    ///
+    /// # Safety
+    /// As [`Conv::run`], between [`Conv::begin`] and [`Conv::end`]; `thread` must be the caller's, and no other
+    /// thread may be at work on this sample or, for the filter's gradient, on this part.
+    pub(super) unsafe fn sample(&self, t: &Tensors, n: usize, part: usize, thread: usize) {
+        let size = self.result.iter().product::<usize>() * self.result_channels;
+        // SAFETY: passed on from the caller; a sample of `out` is written by its task alone.
+        unsafe {
+            if self.direction == ConvDirection::FilterGrad {
+                return self.samples_grad(t, n..n + 1, part, thread);
+            }
+            let (image, out) = (self.image(t.a, n..n + 1, thread), t.out.add(n * size));
+            self.classes.iter().for_each(|class| self.positions(class, image, out));
+        }
+    }
+
+    /// What comes after all samples.
+    ///
+    /// # Safety
+    /// As [`Conv::run`].
+    pub(super) unsafe fn end(&self, t: &Tensors) {
+        if self.direction == ConvDirection::FilterGrad {
+            // SAFETY: passed on from the caller.
+            unsafe { self.sum_parts(t) };
         }
     }
 
@@ -451,26 +511,6 @@ impl Conv {
             }
             scratch
         }
-    }
-
-    /// The forward direction, and the input's gradient: image by image, class by class.
-    ///
-    /// # Safety
-    /// As [`Conv::run`].
-    unsafe fn dense(&self, pool: &Pool, t: &Tensors) {
-        // SAFETY: no task runs yet, so this is the only reference to the packed weights.
-        unsafe {
-            let len = self.packed.len() / 4;
-            self.pack(t.b, std::slice::from_raw_parts_mut(self.packed.pointer().cast(), len));
-        }
-        let size = self.result.iter().product::<usize>() * self.result_channels;
-        pool.each(self.batch, self.worth_sharing(), |n, thread| {
-            // SAFETY: the pool hands each thread its own number; a task writes its own sample of `out`.
-            unsafe {
-                let (image, out) = (self.image(t.a, n..n + 1, thread), t.out.add(n * size));
-                self.classes.iter().for_each(|class| self.positions(class, image, out));
-            }
-        });
     }
 
     /// The results of one sample at a class's positions.
@@ -550,45 +590,44 @@ impl Conv {
         }
     }
 
-    /// The filter's gradient: parts of the batch side by side, a few samples at a time.
+    /// Adds what some samples of a part contribute to the filter's gradient.
+    ///
+    /// # Safety
+    /// As [`Conv::sample`].
+    unsafe fn samples_grad(&self, t: &Tensors, samples: Range<usize>, part: usize, thread: usize) {
+        let positions: usize = self.result.iter().product();
+        // SAFETY: samples lie inside their tensors, the part's sum is this task's, and pointers stay inside the
+        // images, the gradient and the sum.
+        unsafe {
+            let sum = self.filter.partial.get(part).pointer().cast::<f32>();
+            let add = samples.start > self::part(self.batch, part).start;
+            let lines = samples.len() * self.result[0] * self.result[1];
+            let g = t.b.add(samples.start * positions * self.filters);
+            let image = self.image(t.a, samples, thread);
+            self.add_samples(lines, image, g, sum, add);
+        }
+    }
+
+    /// The filter's gradient from the sums of the parts.
     ///
     /// # Safety
     /// As [`Conv::run`].
-    unsafe fn filter_grad(&self, pool: &Pool, t: &Tensors) {
-        let FilterGrad { samples, parts, partial, across_filters, .. } = &self.filter;
-        let (taps, depth) = (self.taps(), self.group_channels());
-        let len = self.filters * taps * depth;
-        let positions: usize = self.result.iter().product();
-        let size = self.batch.div_ceil(*parts);
-        pool.each(*parts, self.worth_sharing(), |part, thread| {
-            // SAFETY: each part is one task's.
-            let sum = unsafe { partial.get(part) }.pointer().cast::<f32>();
-            let range = part * size..((part + 1) * size).min(self.batch);
-            if range.is_empty() {
-                // SAFETY: the sum has this length.
-                unsafe { std::slice::from_raw_parts_mut(sum, len) }.fill(0.0);
-            }
-            for n in range.clone().step_by(*samples) {
-                let here = n..(n + samples).min(range.end);
-                // SAFETY: the pool hands each thread its own number; samples lie inside their tensors, and
-                // pointers stay inside the images, the gradient and the part's sum.
-                unsafe {
-                    let lines = here.len() * self.result[0] * self.result[1];
-                    let image = self.image(t.a, here, thread);
-                    let g = t.b.add(n * positions * self.filters);
-                    self.add_samples(lines, image, g, sum, n > range.start);
-                }
-            }
-        });
+    unsafe fn sum_parts(&self, t: &Tensors) {
+        let filters = self.filters / self.groups.max(1);
+        let weights = self.taps() * self.group_channels();
         // SAFETY: `out` has the filter's size and the tasks are done.
-        let out = unsafe { std::slice::from_raw_parts_mut(t.out, len) };
-        for part in 0..*parts {
+        let out = unsafe { std::slice::from_raw_parts_mut(t.out, self.filters * weights) };
+        if self.batch == 0 {
+            return out.fill(0.0);
+        }
+        for part in (0..parts(self.batch)).filter(|&p| !self::part(self.batch, p).is_empty()) {
             // SAFETY: the tasks are done, so this is the only reference.
-            let sum = unsafe { std::slice::from_raw_parts(partial.get(part).pointer().cast::<f32>(), len) };
-            if *across_filters {
-                let filters = self.filters / self.groups.max(1);
-                for (f, out) in out.chunks_exact_mut((taps * depth).max(1)).enumerate() {
-                    let from = &sum[f / filters * filters * taps * depth + f % filters..];
+            let sum = unsafe {
+                std::slice::from_raw_parts(self.filter.partial.get(part).pointer().cast::<f32>(), out.len())
+            };
+            if self.filter.across_filters {
+                for (f, out) in out.chunks_exact_mut(weights.max(1)).enumerate() {
+                    let from = &sum[f / filters * filters * weights + f % filters..];
                     for (out, v) in out.iter_mut().zip(from.iter().step_by(filters)) {
                         *out = if part == 0 { *v } else { *out + v };
                     }

@@ -21,8 +21,8 @@ use super::host::{Bytes, HostMemory};
 use super::{Backend, Executable, Memory};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal, Type};
-use crate::plan::{BufferId, KernelKind, LibraryKernel, Operand, Place, Plan, Target};
-use conv::Conv;
+use crate::plan::{BufferId, KernelKind, LibraryKernel, Operand, Place, Plan, Strips, Target};
+use conv::{Conv, Tensors};
 use pool::{PerThread, Pool};
 use product::{Layout, Product};
 use run::{Buffers, Scratch};
@@ -31,6 +31,9 @@ use tile::Isa;
 
 /// Work (elements times instructions) below which a kernel stays on one thread.
 const WORTH_SHARING: u64 = 1 << 18;
+
+/// What a strip of a batch may fill of a core's cache: most of the smallest second level in use.
+const STRIP_BYTES: usize = 384 << 10;
 
 /// The CPU as a [`Backend`].
 pub struct Cpu {
@@ -59,7 +62,7 @@ impl Backend for Cpu {
     }
 
     fn target(&self) -> Target {
-        Target { name: "cpu".into(), alignment: 64, row_limit: 1 << 14, reduce_lanes: 512 }
+        Target { name: "cpu".into(), alignment: 64, row_limit: 1 << 14, reduce_lanes: 512, strip_bytes: STRIP_BYTES }
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
@@ -86,6 +89,7 @@ impl Backend for Cpu {
             states: states.to_vec(),
             buffers: Buffers(Vec::new()),
             kernels: Vec::new(),
+            strips: plan.strips.clone(),
             scratch: PerThread::empty(),
             scratch_bytes: 0,
         };
@@ -110,6 +114,7 @@ struct Program {
     states: Vec<Memory>,
     buffers: Buffers,
     kernels: Vec<Prepared>,
+    strips: Vec<Strips>,
     scratch: PerThread<Scratch>,
     scratch_bytes: usize,
 }
@@ -273,9 +278,9 @@ impl Program {
                 // reads through a library call.
                 unsafe { product.run(&self.pool, self.pointer(out), self.pointer(lhs), self.pointer(rhs)) };
             }
-            Prepared::Conv { conv, tensors: [a, b, out] } => {
+            Prepared::Conv { conv, tensors } => {
                 // SAFETY: as above; the plan passes dense tensors of the convolution's shapes.
-                unsafe { conv.run(&self.pool, self.pointer(a), self.pointer(b), self.pointer(out)) };
+                unsafe { conv.run(&self.pool, &self.tensors(tensors)) };
             }
             Prepared::Serial(kernel) => {
                 let dtype = match kernel {
@@ -307,6 +312,48 @@ impl Program {
                 library::narrow(*dtype, from, to);
             }
         }
+    }
+
+    /// Runs kernels strip by strip, in parts of the batch that are the same whatever the number of threads.
+    fn execute_strips(&self, kernels: &[Prepared], count: usize) {
+        let convs = || {
+            kernels.iter().filter_map(|kernel| match kernel {
+                Prepared::Conv { conv, tensors } => Some((conv, self.tensors(tensors))),
+                _ => None,
+            })
+        };
+        // SAFETY: as in `execute`; nothing else runs.
+        convs().for_each(|(conv, tensors)| unsafe { conv.begin(&tensors) });
+        let parts = conv::parts(count);
+        self.pool.each(parts, true, |part, thread| {
+            for strip in conv::part(count, part) {
+                for kernel in kernels {
+                    // SAFETY: the pool hands each thread its own number and each part to one thread; strips touch
+                    // parts of their own of what the run writes.
+                    unsafe {
+                        match kernel {
+                            Prepared::Loop(tape) => {
+                                let blocks = tape.grid.count() / count;
+                                let range = blocks * strip..blocks * (strip + 1);
+                                run::run(self.isa, tape, &self.buffers, self.scratch.get(thread), range);
+                            }
+                            Prepared::Conv { conv, tensors } => {
+                                conv.sample(&self.tensors(tensors), strip, part, thread);
+                            }
+                            Prepared::Dot { .. } | Prepared::Serial(_) | Prepared::Narrow { .. } => {
+                                panic!("onestep bug: a kernel without strips is in a run of strips")
+                            }
+                        }
+                    }
+                }
+            }
+        });
+        // SAFETY: as above; the tasks are done.
+        convs().for_each(|(conv, tensors)| unsafe { conv.end(&tensors) });
+    }
+
+    fn tensors(&self, [a, b, out]: &[Operand; 3]) -> Tensors {
+        Tensors { a: self.pointer(a), b: self.pointer(b), out: self.pointer(out) }
     }
 
     fn serial<T: library::Number>(&self, kernel: &LibraryKernel) {
@@ -410,7 +457,21 @@ impl Executable for Program {
 
     fn run(&mut self) -> Result<()> {
         let _held = Held::all(&self.states)?;
-        self.kernels.iter().for_each(|kernel| self.execute(kernel));
+        let mut strips = self.strips.iter();
+        let mut next = 0;
+        while next < self.kernels.len() {
+            match strips.as_slice().first().filter(|s| s.kernels.start == next) {
+                Some(run) => {
+                    self.execute_strips(&self.kernels[run.kernels.clone()], run.count);
+                    strips.next();
+                    next = run.kernels.end;
+                }
+                None => {
+                    self.execute(&self.kernels[next]);
+                    next += 1;
+                }
+            }
+        }
         Ok(())
     }
 

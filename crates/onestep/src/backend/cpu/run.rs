@@ -134,8 +134,11 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
         // SAFETY: passed on from the caller; the first block is a whole one.
         unsafe { steps(&phase.once, &phase.outs, buffers, s, phase.lanes) };
     }
-    for block in blocks {
-        let points = tape.grid.start(block, &mut s.at[..axes]);
+    let mut points = tape.grid.start(blocks.start, &mut s.at[..axes]);
+    for block in blocks.clone() {
+        if block > blocks.start {
+            points = tape.grid.advance(&mut s.at[..axes]);
+        }
         for phase in &tape.phases {
             begin(phase, s);
             let count = phase.rows.count();
@@ -143,7 +146,8 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
                 end(phase, s, tape.along);
                 continue;
             }
-            let mut row_lanes = phase.rows.start(0, &mut s.at[axes..]);
+            s.at[axes..].fill(0);
+            let mut row_lanes = phase.lanes;
             let whole = if tape.along == Along::Grid { points } else { phase.lanes };
             // SAFETY: passed on from the caller; the first row is a whole one.
             unsafe { steps(&phase.per_block, &phase.outs, buffers, s, whole) };
@@ -248,10 +252,8 @@ unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratc
                 let put_aside = *op == ReduceOp::Sum && dtype.is_float() && (row + 1).is_multiple_of(PARTIAL);
                 if put_aside {
                     // Every lane, for earlier blocks may have been longer than this one.
-                    for i in 0..LANES {
-                        s.totals[*carry][i] = fold_value(*op, *dtype, s.totals[*carry][i], s.carries[*carry][i]);
-                        s.carries[*carry][i] = 0;
-                    }
+                    fold_lanes(*op, *dtype, &s.carries[*carry], &mut s.totals[*carry]);
+                    s.carries[*carry].fill(0);
                 }
             }
             OutTape::Reduce { fold: Fold::Place(op), value, carry, dtype, .. } => {
@@ -308,15 +310,12 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
             OutTape::Store { .. } => {}
             OutTape::Reduce { fold: Fold::Value(op), carry, dtype, .. } => {
                 let (carries, totals) = (&mut s.carries[*carry], &s.totals[*carry]);
-                for (a, &b) in carries.iter_mut().zip(totals) {
-                    *a = fold_value(*op, *dtype, *a, b);
-                }
+                fold_lanes(*op, *dtype, totals, carries);
                 if along == Along::Row {
                     let mut half = LANES / 2;
                     while half > 0 {
-                        for i in 0..half {
-                            carries[i] = fold_value(*op, *dtype, carries[i], carries[i + half]);
-                        }
+                        let (low, high) = carries.split_at_mut(half);
+                        fold_lanes(*op, *dtype, &high[..half], low);
                         half /= 2;
                     }
                     let value = carries[0];
