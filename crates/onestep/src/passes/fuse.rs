@@ -5,10 +5,13 @@
 //! each user would cost more than reading it back. Views are never stored unless a library kernel needs
 //! them laid out.
 
+use super::epilogue::{Epilogues, Folded};
 use super::lower::{Places, scopes};
 use super::views::{batch_joined, strided};
 use crate::ir::{Graph, NodeId, Op, Shape, StateId, Unary};
-use crate::plan::{BufferId, ConvDirection, Kernel, KernelKind, LibraryKernel, LoopKernel, Operand, Place, Plan};
+use crate::plan::{
+    BufferId, ConvDirection, Epilogue, Kernel, KernelKind, LibraryKernel, LoopKernel, Operand, Place, Plan, Target,
+};
 
 /// Cost of an expression above which it is stored rather than computed again for a second user. A load
 /// counts 2, simple arithmetic 1, a transcendental function 8.
@@ -17,9 +20,10 @@ const RECOMPUTE_LIMIT: u32 = 16;
 const EXPRESSION_LIMIT: u32 = 200;
 
 /// Builds the plan's buffers and kernels. With `fuse` off every computed value is stored.
-pub(super) fn build(graph: &Graph, fuse: bool) -> Plan {
+pub(super) fn build(graph: &Graph, target: &Target, fuse: bool) -> Plan {
     let live = graph.live();
-    let stored = choose(graph, &live, fuse);
+    let epilogues = if fuse && target.epilogues { Epilogues::find(graph, &live) } else { Epilogues::none(graph) };
+    let stored = choose(graph, &live, &epilogues, fuse);
     let mut plan = Plan::default();
     let mut buffers: Vec<Option<BufferId>> = vec![None; graph.len()];
     for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()] && stored[id.index()]) {
@@ -38,12 +42,18 @@ pub(super) fn build(graph: &Graph, fuse: bool) -> Plan {
         match &node.op {
             Op::Input(_) | Op::State(_) | Op::Constant(_) => {}
             Op::Concat { axis } => kernels.extend(concat(&places, id, *axis, out)),
-            _ => match library(&places, &stored, id, out) {
-                Some(kind) => {
-                    kernels.push(Kernel { scopes: scopes(graph, &[id]), kind: KernelKind::Library(Box::new(kind)) })
+            _ => {
+                let epilogue = epilogues.folded(id);
+                match library(&places, &stored, epilogue.map_or(id, |e| e.root), out) {
+                    Some(mut kind) => {
+                        if let Some(Folded { bias, relu, .. }) = epilogue {
+                            kind.set_epilogue(Epilogue { bias: Some(vector(&places, &stored, bias)), relu });
+                        }
+                        kernels.push(Kernel { scopes: scopes(graph, &[id]), kind: KernelKind::Library(Box::new(kind)) })
+                    }
+                    None => kernels.extend(places.kernel(id, out)),
                 }
-                None => kernels.extend(places.kernel(id, out)),
-            },
+            }
         }
     }
     for (i, (name, id)) in graph.outputs().iter().enumerate() {
@@ -57,7 +67,7 @@ pub(super) fn build(graph: &Graph, fuse: bool) -> Plan {
 }
 
 /// Which live values get a buffer.
-fn choose(graph: &Graph, live: &[bool], fuse: bool) -> Vec<bool> {
+fn choose(graph: &Graph, live: &[bool], epilogues: &Epilogues, fuse: bool) -> Vec<bool> {
     let mut stored = vec![false; graph.len()];
     let mut users = vec![0u32; graph.len()];
     let mut stretched = vec![false; graph.len()];
@@ -132,6 +142,15 @@ fn choose(graph: &Graph, live: &[bool], fuse: bool) -> Vec<bool> {
         stored[i] = !fuse || again || repeated || cost[i] > EXPRESSION_LIMIT;
     }
     // What one library kernel wants stored may be a view between another and what that one reads.
+    for (id, _) in graph.nodes().filter(|(id, _)| live[id.index()]) {
+        if epilogues.is_inside(id) {
+            stored[id.index()] = false;
+        } else if let Some(folded) = epilogues.folded(id) {
+            stored[id.index()] = true;
+            // What is read to compute the root was found when it was visited.
+            debug_assert!(!stored[folded.root.index()]);
+        }
+    }
     loop {
         let before = stored.clone();
         for (_, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
@@ -238,6 +257,11 @@ fn operand(places: &Places, stored: &[bool], id: NodeId) -> Operand {
     Operand { buffer, offset: view.offset, strides: view.strides }
 }
 
+/// A stretched vector as the operand of an epilogue.
+fn vector(places: &Places, stored: &[bool], id: NodeId) -> Operand {
+    Operand { strides: vec![1], ..operand(places, stored, id) }
+}
+
 fn dense(buffer: BufferId, shape: &Shape) -> Operand {
     Operand { buffer, offset: 0, strides: shape.strides().iter().map(|&s| s as i64).collect() }
 }
@@ -258,6 +282,7 @@ fn library(places: &Places, stored: &[bool], id: NodeId, out: BufferId) -> Optio
         operands: [read(0), read(1)],
         out: dense(out, &node.shape),
         dtype,
+        epilogue: Epilogue::default(),
     };
     Some(match &node.op {
         Op::Dot { ta, tb } => dot(places, stored, id, *ta, *tb, out),
@@ -314,5 +339,12 @@ fn dot(places: &Places, stored: &[bool], id: NodeId, ta: bool, tb: bool, out: Bu
     let (m, n) = (node.shape[rank - 2], node.shape[rank - 1]);
     let b = node.shape[..rank - 2].iter().product();
     let out = Operand { buffer: out, offset: 0, strides: vec![(m * n) as i64, n as i64, 1] };
-    LibraryKernel::Dot { extents: [b, m, n, k], lhs: matrix(0, ta), rhs: matrix(1, tb), out, dtype: node.dtype }
+    LibraryKernel::Dot {
+        extents: [b, m, n, k],
+        lhs: matrix(0, ta),
+        rhs: matrix(1, tb),
+        out,
+        dtype: node.dtype,
+        epilogue: Epilogue::default(),
+    }
 }

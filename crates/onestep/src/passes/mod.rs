@@ -2,6 +2,7 @@
 //! the numbers must still agree, which is how a miscompile is found.
 
 mod collapse;
+mod epilogue;
 mod fuse;
 mod lower;
 mod memory;
@@ -93,7 +94,7 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
     check(graph, "trace");
     let graph = if passes.simplify { simplify(graph)? } else { graph.clone() };
     check(&graph, "simplify");
-    let mut plan = fuse::build(&graph, passes.fuse);
+    let mut plan = fuse::build(&graph, target, passes.fuse);
     if passes.fuse {
         merge::merge(&mut plan, target);
     }

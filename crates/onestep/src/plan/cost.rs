@@ -20,7 +20,8 @@ impl Kernel {
     /// (+, max, exp, …), each comparison, selection, random number and each value that is folded counts 1 at each
     /// point, whatever its dtype; loads, casts, index arithmetic and range checks count nothing. A matrix product
     /// counts 2·b·m·n·k. A convolution counts, in each direction, 2 for each pair of an output element and a weight
-    /// that makes it, those on padding included. A running sum and a scattered add count 1 for each addition.
+    /// that makes it, those on padding included. What an epilogue
+    /// does to a result counts 1 each. A running sum and a scattered add count 1 for each addition.
     pub fn flops(&self) -> u64 {
         match &self.kind {
             KernelKind::Loop(kernel) => kernel.phases.iter().map(|phase| phase.flops(&kernel.grid)).sum(),
@@ -58,16 +59,35 @@ impl Phase {
 impl LibraryKernel {
     fn flops(&self) -> u64 {
         match self {
-            LibraryKernel::Dot { extents, .. } => 2 * product(extents),
-            LibraryKernel::Conv { filter, output, .. } => 2 * product(output) * product(filter.iter().skip(1)),
+            LibraryKernel::Dot { extents, .. } => 2 * product(extents) + self.epilogue_flops(),
+            LibraryKernel::Conv { filter, output, .. } => {
+                2 * product(output) * product(filter.iter().skip(1)) + self.epilogue_flops()
+            }
             LibraryKernel::CumSum { extents, .. } => product(extents),
             LibraryKernel::ScatterAdd { extents: [outer, _, indices, inner], .. } => product([outer, indices, inner]),
         }
     }
 
+    /// Elements of a bias.
+    fn out_channels(&self) -> usize {
+        match self {
+            LibraryKernel::Dot { extents: [_, _, n, _], .. } => *n,
+            LibraryKernel::Conv { filter, .. } => filter[0],
+            LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => 0,
+        }
+    }
+
+    fn epilogue_flops(&self) -> u64 {
+        let ops = self.epilogue().map_or(0, |e| e.bias.is_some() as usize + e.relu as usize);
+        (ops * self.written()) as u64
+    }
+
     /// What it touches of an operand: number `read` of those read, or the one written.
     fn access(&self, read: Option<usize>, operand: &Operand) -> Access {
         let extents = match (self, read) {
+            (LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. }, Some(2)) => {
+                return Access::dense(operand, self.out_channels());
+            }
             (LibraryKernel::Dot { extents: [b, m, _, k], .. }, Some(0)) => vec![*b, *m, *k],
             (LibraryKernel::Dot { extents: [b, _, n, k], .. }, Some(_)) => vec![*b, *k, *n],
             (LibraryKernel::Dot { extents: [b, m, n, _], .. }, None) => vec![*b, *m, *n],
@@ -396,6 +416,7 @@ mod tests {
             rhs: operand(1, &[0, 1, 3]),
             out: operand(2, &[20, 5, 1]),
             dtype: DType::F32,
+            epilogue: Epilogue::default(),
         };
         let buffers = plan(&[(DType::F32, 24), (DType::F32, 15), (DType::F32, 40)]);
         check(&buffers, KernelKind::Library(Box::new(dot)), 2 * 2 * 4 * 5 * 3, (24 + 15) * 4, 40 * 4);
@@ -411,6 +432,7 @@ mod tests {
             operands: [operand(0, &[]), operand(1, &[])],
             out: operand(2, &[]),
             dtype: DType::F32,
+            epilogue: Epilogue::default(),
         };
         for (direction, [a, b, out]) in [
             (ConvDirection::Forward, [image, filter, output]),

@@ -213,6 +213,8 @@ pub enum LibraryKernel {
         out: Operand,
         /// Element type of all three.
         dtype: DType,
+        /// What happens to results before they are stored; a bias has an element for each of n.
+        epilogue: Epilogue,
     },
     /// A convolution or one of its gradients; all three tensors are dense, channels last.
     Conv {
@@ -232,6 +234,8 @@ pub enum LibraryKernel {
         out: Operand,
         /// Element type of all three.
         dtype: DType,
+        /// What happens to results before they are stored, forward only; a bias has an element for each channel.
+        epilogue: Epilogue,
     },
     /// Running sum along the middle axis of `[outer, n, inner]`, dense.
     CumSum {
@@ -265,6 +269,15 @@ pub enum LibraryKernel {
     },
 }
 
+/// What a product or a convolution does to each result before it stores it, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Epilogue {
+    /// Adds the element of this vector that belongs to the result's last axis.
+    pub bias: Option<Operand>,
+    /// Makes what is not above 0 a 0; NaN stays.
+    pub relu: bool,
+}
+
 /// Which tensor of a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConvDirection {
@@ -292,10 +305,26 @@ impl LibraryKernel {
     /// The operands read.
     pub fn reads(&self) -> Vec<&Operand> {
         match self {
-            LibraryKernel::Dot { lhs, rhs, .. } => vec![lhs, rhs],
-            LibraryKernel::Conv { operands, .. } => operands.iter().collect(),
+            LibraryKernel::Dot { lhs, rhs, epilogue, .. } => [lhs, rhs].into_iter().chain(&epilogue.bias).collect(),
+            LibraryKernel::Conv { operands, epilogue, .. } => operands.iter().chain(&epilogue.bias).collect(),
             LibraryKernel::CumSum { x, .. } => vec![x],
             LibraryKernel::ScatterAdd { base, index, updates, .. } => vec![base, index, updates],
+        }
+    }
+
+    /// What happens to results before they are stored.
+    pub fn epilogue(&self) -> Option<&Epilogue> {
+        match self {
+            LibraryKernel::Dot { epilogue, .. } | LibraryKernel::Conv { epilogue, .. } => Some(epilogue),
+            LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => None,
+        }
+    }
+
+    /// Replaces what happens to results before they are stored, where the kernel can do anything to them.
+    pub fn set_epilogue(&mut self, to: Epilogue) {
+        match self {
+            LibraryKernel::Dot { epilogue, .. } | LibraryKernel::Conv { epilogue, .. } => *epilogue = to,
+            LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => {}
         }
     }
 
@@ -334,11 +363,15 @@ impl LibraryKernel {
     /// The same call over other operands (those read in order, then the one written) of another dtype.
     pub fn with_operands<E>(mut self, to: DType, mut f: impl FnMut(&Operand) -> Result<Operand, E>) -> Result<Self, E> {
         match &mut self {
-            LibraryKernel::Dot { lhs, rhs, out, dtype, .. } => {
-                (*lhs, *rhs, *out, *dtype) = (f(lhs)?, f(rhs)?, f(out)?, to);
+            LibraryKernel::Dot { lhs, rhs, out, dtype, epilogue, .. } => {
+                (*lhs, *rhs, *dtype) = (f(lhs)?, f(rhs)?, to);
+                epilogue.bias = epilogue.bias.as_ref().map(&mut f).transpose()?;
+                *out = f(out)?;
             }
-            LibraryKernel::Conv { operands: [a, b], out, dtype, .. } => {
-                (*a, *b, *out, *dtype) = (f(a)?, f(b)?, f(out)?, to)
+            LibraryKernel::Conv { operands: [a, b], out, dtype, epilogue, .. } => {
+                (*a, *b, *dtype) = (f(a)?, f(b)?, to);
+                epilogue.bias = epilogue.bias.as_ref().map(&mut f).transpose()?;
+                *out = f(out)?;
             }
             LibraryKernel::CumSum { x, out, dtype, .. } => (*x, *out, *dtype) = (f(x)?, f(out)?, to),
             LibraryKernel::ScatterAdd { base, index, updates, out, dtype, .. } => {

@@ -9,7 +9,7 @@ mod text;
 pub use cost::Traffic;
 pub use index::{Affine, Guard, Var};
 pub use kernel::{
-    ConvDirection, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase, Typed,
+    ConvDirection, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase, Typed,
 };
 
 use std::ops::Range;
@@ -130,6 +130,8 @@ pub struct Target {
     pub row_limit: usize,
     /// Points over which a large reduction is spread.
     pub reduce_lanes: usize,
+    /// Whether products and convolutions take an [`Epilogue`].
+    pub epilogues: bool,
     /// Bytes of cache that a run of kernels may fill when it goes through a batch strip by strip. 0: no strips.
     pub strip_bytes: usize,
 }

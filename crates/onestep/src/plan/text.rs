@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Buffer, BufferId, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase, Place, Plan,
+    Buffer, BufferId, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase, Place, Plan,
     Typed,
 };
 
@@ -156,6 +156,13 @@ impl fmt::Display for LibraryKernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reads = joined(&self.reads(), ", ");
         write!(f, "    {} = {reads}", self.out())?;
+        if let Some(Epilogue { bias, relu }) = self.epilogue() {
+            let then = [(bias.is_some(), "bias"), (*relu, "relu")].into_iter().filter(|t| t.0).map(|t| t.1);
+            let then: Vec<&str> = then.collect();
+            if !then.is_empty() {
+                write!(f, " then {}", then.join(", "))?;
+            }
+        }
         match self {
             LibraryKernel::Dot { extents: [b, m, n, k], .. } => writeln!(f, " b={b} m={m} n={n} k={k}"),
             LibraryKernel::Conv { spec, input, filter, .. } => writeln!(

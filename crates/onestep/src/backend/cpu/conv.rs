@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::pool::{PerThread, Pool};
-use super::tile::{self, Isa, MAX_COLUMNS, Run, Shape, Tiles};
+use super::tile::{self, After, Isa, MAX_COLUMNS, Run, Shape, Tiles};
 use crate::backend::host::Bytes;
 use crate::error::Result;
 use crate::ir::ConvSpec;
@@ -178,9 +178,10 @@ pub(super) struct Tensors {
     pub a: *const f32,
     pub b: *const f32,
     pub out: *mut f32,
+    pub after: After,
 }
 
-// SAFETY: tasks only read `a` and `b` and write distinct parts of `out`.
+// SAFETY: tasks only read `a`, `b` and the bias and write distinct parts of `out`.
 unsafe impl Sync for Tensors {}
 
 impl Conv {
@@ -481,7 +482,7 @@ impl Conv {
                 return self.samples_grad(t, n..n + 1, part, thread);
             }
             let (image, out) = (self.image(t.a, n..n + 1, thread), t.out.add(n * size));
-            self.classes.iter().for_each(|class| self.positions(class, image, out));
+            self.classes.iter().for_each(|class| self.positions(class, image, out, t.after));
         }
     }
 
@@ -517,7 +518,7 @@ impl Conv {
     ///
     /// # Safety
     /// `image` is a padded image and `out` the sample's result.
-    unsafe fn positions(&self, class: &Class, image: *const f32, out: *mut f32) {
+    unsafe fn positions(&self, class: &Class, image: *const f32, out: *mut f32, after: After) {
         let wide = self.shape.columns;
         let (columns, depth) = (self.columns(), class.depth());
         let panels = columns.div_ceil(wide);
@@ -548,6 +549,7 @@ impl Conv {
                         out_step: 1,
                         columns: wide.min(columns - panel * wide),
                         add: false,
+                        after: after.from(0, group * columns + panel * wide),
                     };
                     tile::compute(self.isa, &tiles);
                 }
@@ -677,6 +679,7 @@ impl Conv {
                             out_step: 1,
                             columns: self.shape.columns.min(columns - column),
                             add: add || i > 0,
+                            after: After::nothing(),
                         }
                     };
                     let columns = if across { filters } else { line };

@@ -21,13 +21,13 @@ use super::host::{Bytes, HostMemory};
 use super::{Backend, Executable, Memory};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal, Type};
-use crate::plan::{BufferId, KernelKind, LibraryKernel, Operand, Place, Plan, Strips, Target};
+use crate::plan::{BufferId, Epilogue, KernelKind, LibraryKernel, Operand, Place, Plan, Strips, Target};
 use conv::{Conv, Tensors};
 use pool::{PerThread, Pool};
 use product::{Layout, Product};
 use run::{Buffers, Scratch};
 use tape::Tape;
-use tile::Isa;
+use tile::{After, Bias, Isa};
 
 /// Work (elements times instructions) below which a kernel stays on one thread.
 const WORTH_SHARING: u64 = 1 << 18;
@@ -62,7 +62,7 @@ impl Backend for Cpu {
     }
 
     fn target(&self) -> Target {
-        Target { name: "cpu".into(), alignment: 64, row_limit: 1 << 14, reduce_lanes: 512, strip_bytes: STRIP_BYTES }
+        Target { name: "cpu".into(), alignment: 64, row_limit: 1 << 14, reduce_lanes: 512, strip_bytes: STRIP_BYTES, epilogues: true }
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
@@ -124,10 +124,12 @@ enum Prepared {
     Dot {
         product: Product,
         tensors: [Operand; 3],
+        epilogue: Epilogue,
     },
     Conv {
         conv: Box<Conv>,
         tensors: [Operand; 3],
+        epilogue: Epilogue,
     },
     Serial(LibraryKernel),
     /// A kernel on narrow floats: operands are widened, the inner kernel runs on f32, what it wrote is
@@ -242,19 +244,20 @@ impl Program {
 
     fn wide(&mut self, kernel: &LibraryKernel) -> Result<Prepared> {
         Ok(match kernel {
-            LibraryKernel::Dot { extents, lhs, rhs, out, .. } => {
+            LibraryKernel::Dot { extents, lhs, rhs, out, epilogue, .. } => {
                 let tensors = [out.clone(), lhs.clone(), rhs.clone()];
                 let layouts =
                     [out, lhs, rhs].map(|o| Layout { row: o.strides[1] as isize, column: o.strides[2] as isize });
                 let distances = [out, lhs, rhs].map(|o| o.strides[0] as isize);
                 let product = Product::new(self.isa, *extents, layouts, distances)?;
                 self.scratch_bytes += product.bytes();
-                Prepared::Dot { product, tensors }
+                Prepared::Dot { product, tensors, epilogue: epilogue.clone() }
             }
-            LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, .. } => {
+            LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, epilogue, .. } => {
                 let conv = Conv::new(self.isa, *direction, spec, [input, filter, output], self.pool.count())?;
                 self.scratch_bytes += conv.bytes();
-                Prepared::Conv { conv: Box::new(conv), tensors: [a.clone(), b.clone(), out.clone()] }
+                let tensors = [a.clone(), b.clone(), out.clone()];
+                Prepared::Conv { conv: Box::new(conv), tensors, epilogue: epilogue.clone() }
             }
             LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => Prepared::Serial(kernel.clone()),
         })
@@ -273,14 +276,15 @@ impl Program {
                     unsafe { run::run(self.isa, tape, &self.buffers, self.scratch.get(thread), range) };
                 });
             }
-            Prepared::Dot { product, tensors: [out, lhs, rhs] } => {
+            Prepared::Dot { product, tensors: [out, lhs, rhs], epilogue } => {
+                let after = self.after(epilogue);
                 // SAFETY: the plan's extents and strides stay inside its buffers, and no kernel writes what it
                 // reads through a library call.
-                unsafe { product.run(&self.pool, self.pointer(out), self.pointer(lhs), self.pointer(rhs)) };
+                unsafe { product.run(&self.pool, self.pointer(out), self.pointer(lhs), self.pointer(rhs), after) };
             }
-            Prepared::Conv { conv, tensors } => {
+            Prepared::Conv { conv, tensors, epilogue } => {
                 // SAFETY: as above; the plan passes dense tensors of the convolution's shapes.
-                unsafe { conv.run(&self.pool, &self.tensors(tensors)) };
+                unsafe { conv.run(&self.pool, &self.tensors(tensors, epilogue)) };
             }
             Prepared::Serial(kernel) => {
                 let dtype = match kernel {
@@ -318,7 +322,7 @@ impl Program {
     fn execute_strips(&self, kernels: &[Prepared], count: usize) {
         let convs = || {
             kernels.iter().filter_map(|kernel| match kernel {
-                Prepared::Conv { conv, tensors } => Some((conv, self.tensors(tensors))),
+                Prepared::Conv { conv, tensors, epilogue } => Some((conv, self.tensors(tensors, epilogue))),
                 _ => None,
             })
         };
@@ -337,8 +341,8 @@ impl Program {
                                 let range = blocks * strip..blocks * (strip + 1);
                                 run::run(self.isa, tape, &self.buffers, self.scratch.get(thread), range);
                             }
-                            Prepared::Conv { conv, tensors } => {
-                                conv.sample(&self.tensors(tensors), strip, part, thread);
+                            Prepared::Conv { conv, tensors, epilogue } => {
+                                conv.sample(&self.tensors(tensors, epilogue), strip, part, thread);
                             }
                             Prepared::Dot { .. } | Prepared::Serial(_) | Prepared::Narrow { .. } => {
                                 panic!("onestep bug: a kernel without strips is in a run of strips")
@@ -352,8 +356,14 @@ impl Program {
         convs().for_each(|(conv, tensors)| unsafe { conv.end(&tensors) });
     }
 
-    fn tensors(&self, [a, b, out]: &[Operand; 3]) -> Tensors {
-        Tensors { a: self.pointer(a), b: self.pointer(b), out: self.pointer(out) }
+    fn tensors(&self, [a, b, out]: &[Operand; 3], epilogue: &Epilogue) -> Tensors {
+        let after = self.after(epilogue);
+        Tensors { a: self.pointer(a), b: self.pointer(b), out: self.pointer(out), after }
+    }
+
+    fn after(&self, epilogue: &Epilogue) -> After {
+        let bias = epilogue.bias.as_ref().map_or(Bias::None, |bias| Bias::Columns(self.pointer(bias)));
+        After { bias, relu: epilogue.relu }
     }
 
     fn serial<T: library::Number>(&self, kernel: &LibraryKernel) {

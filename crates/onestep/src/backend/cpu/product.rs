@@ -2,7 +2,7 @@
 //! panels as wide as a tile, unless it lies that way already. Which one is packed follows from the shapes.
 
 use super::pool::Pool;
-use super::tile::{self, Isa, MAX_COLUMNS, Run, Shape, Tiles};
+use super::tile::{self, After, Isa, MAX_COLUMNS, Run, Shape, Tiles};
 use crate::backend::host::Bytes;
 use crate::error::Result;
 
@@ -54,6 +54,7 @@ struct Pointers {
     left: *const f32,
     right: *const f32,
     panels: *mut f32,
+    after: After,
 }
 
 // SAFETY: tasks read operands and write distinct parts of `out` and `panels`.
@@ -152,7 +153,7 @@ impl Product {
     /// # Safety
     /// The pointers must be to matrices of the extents, layouts and distances given to [`Product::new`], and
     /// `out` must overlap neither operand. No other thread may run this product meanwhile.
-    pub(super) unsafe fn run(&self, pool: &Pool, out: *mut f32, lhs: *const f32, rhs: *const f32) {
+    pub(super) unsafe fn run(&self, pool: &Pool, out: *mut f32, lhs: *const f32, rhs: *const f32, after: After) {
         if self.m == 0 || self.n == 0 {
             return;
         }
@@ -166,6 +167,7 @@ impl Product {
                     left: left.offset(b * self.distances[1]),
                     right: right.offset(b * self.distances[2]),
                     panels: self.panels.as_ref().map_or(std::ptr::null_mut(), |p| p.pointer().cast()),
+                    after: if self.swapped { after.transposed() } else { after },
                 }
             };
             if self.panels.is_some() {
@@ -252,6 +254,7 @@ impl Product {
                         out_step: self.out.column,
                         columns: wide.min(columns.end - column),
                         add: depth > 0,
+                        after: if depth + len == self.k { p.after.from(rows.start, column) } else { After::nothing() },
                     };
                     tile::compute(self.isa, &tiles);
                 }
@@ -286,7 +289,7 @@ mod tests {
                     let mut out = vec![f32::NAN; m * n];
                     let product = Product::new(isa, [1, m, n, k], [lo, la, lb], [0; 3]).unwrap();
                     // SAFETY: the vectors have the extents and layouts given.
-                    unsafe { product.run(&pool, out.as_mut_ptr(), a.as_ptr(), b.as_ptr()) };
+                    unsafe { product.run(&pool, out.as_mut_ptr(), a.as_ptr(), b.as_ptr(), After::nothing()) };
                     for i in 0..m {
                         for j in 0..n {
                             let at =

@@ -182,6 +182,58 @@ pub(super) struct Tiles<'a> {
     pub columns: usize,
     /// Whether results are added to what is there.
     pub add: bool,
+    /// What happens to them then.
+    pub after: After,
+}
+
+/// What happens to results before they are stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct After {
+    pub bias: Bias,
+    /// Whether what is not above 0 becomes 0.
+    pub relu: bool,
+}
+
+/// What is added to results.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bias {
+    None,
+    /// An element for each column.
+    Columns(*const f32),
+    /// An element for each row.
+    Rows(*const f32),
+}
+
+impl After {
+    pub(super) fn nothing() -> Self {
+        After { bias: Bias::None, relu: false }
+    }
+
+    /// The same for results from a row and column on.
+    ///
+    /// # Safety
+    /// The bias must have an element for each row or column.
+    pub(super) unsafe fn from(self, row: usize, column: usize) -> Self {
+        // SAFETY: promised by the caller.
+        let bias = unsafe {
+            match self.bias {
+                Bias::None => Bias::None,
+                Bias::Columns(bias) => Bias::Columns(bias.add(column)),
+                Bias::Rows(bias) => Bias::Rows(bias.add(row)),
+            }
+        };
+        After { bias, ..self }
+    }
+
+    /// The same for the transposed results.
+    pub(super) fn transposed(self) -> Self {
+        let bias = match self.bias {
+            Bias::None => Bias::None,
+            Bias::Columns(bias) => Bias::Rows(bias),
+            Bias::Rows(bias) => Bias::Columns(bias),
+        };
+        After { bias, ..self }
+    }
 }
 
 /// Computes a column of tiles.
@@ -278,12 +330,21 @@ unsafe fn one<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles, fi
                 right = right.offset(tiles.right_step);
             }
         }
-        for (sums, &out) in sums.iter().zip(&tiles.out_rows[first..first + rows]) {
+        let whole_columns = tiles.columns == WIDE * V::LANES;
+        for (i, (sums, &out)) in sums.iter().zip(&tiles.out_rows[first..first + rows]).enumerate() {
             let out = tiles.out.offset(out);
-            if tiles.columns == WIDE * V::LANES && tiles.out_step == 1 {
+            if whole_columns && tiles.out_step == 1 {
                 for (j, &sum) in sums.iter().enumerate() {
                     let out = out.add(j * V::LANES);
-                    let sum = if tiles.add { V::load(out).plus(sum) } else { sum };
+                    let mut sum = if tiles.add { V::load(out).plus(sum) } else { sum };
+                    match tiles.after.bias {
+                        Bias::None => {}
+                        Bias::Columns(bias) => sum = sum.plus(V::load(bias.add(j * V::LANES))),
+                        Bias::Rows(bias) => sum = sum.plus(V::splat(*bias.add(first + i))),
+                    }
+                    if tiles.after.relu {
+                        sum = sum.positive();
+                    }
                     sum.store(out);
                 }
             } else {
@@ -293,7 +354,13 @@ unsafe fn one<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles, fi
                 }
                 for (j, &sum) in whole.iter().enumerate().take(tiles.columns) {
                     let out = out.offset(j as isize * tiles.out_step);
-                    *out = if tiles.add { *out + sum } else { sum };
+                    let mut sum = if tiles.add { *out + sum } else { sum };
+                    match tiles.after.bias {
+                        Bias::None => {}
+                        Bias::Columns(bias) => sum += *bias.add(j),
+                        Bias::Rows(bias) => sum += *bias.add(first + i),
+                    }
+                    *out = if tiles.after.relu && sum <= 0.0 { 0.0 } else { sum };
                 }
             }
         }
@@ -309,11 +376,13 @@ trait Vector: Copy {
     /// self · b + c
     unsafe fn times_plus(self, b: Self, c: Self) -> Self;
     unsafe fn plus(self, b: Self) -> Self;
+    /// What is above 0 or NaN; 0 for the rest.
+    unsafe fn positive(self) -> Self;
     unsafe fn store(self, to: *mut f32);
 }
 
 macro_rules! x86_vector {
-    ($vector:ident, $lanes:literal, $zero:ident, $load:ident, $splat:ident, $fma:ident, $add:ident, $store:ident) => {
+    ($vector:ident, $lanes:literal, $zero:ident, $load:ident, $splat:ident, $fma:ident, $add:ident, $max:ident, $store:ident) => {
         #[cfg(target_arch = "x86_64")]
         impl Vector for std::arch::x86_64::$vector {
             const LANES: usize = $lanes;
@@ -343,6 +412,11 @@ macro_rules! x86_vector {
                 unsafe { std::arch::x86_64::$add(self, b) }
             }
             #[inline(always)]
+            unsafe fn positive(self) -> Self {
+                // SAFETY: the caller vouches for the instruction set. The second operand is what a NaN gives.
+                unsafe { std::arch::x86_64::$max(std::arch::x86_64::$zero(), self) }
+            }
+            #[inline(always)]
             unsafe fn store(self, to: *mut f32) {
                 // SAFETY: the caller vouches for the instruction set and the pointer.
                 unsafe { std::arch::x86_64::$store(to, self) }
@@ -359,6 +433,7 @@ x86_vector!(
     _mm512_set1_ps,
     _mm512_fmadd_ps,
     _mm512_add_ps,
+    _mm512_max_ps,
     _mm512_storeu_ps
 );
 x86_vector!(
@@ -369,6 +444,7 @@ x86_vector!(
     _mm256_set1_ps,
     _mm256_fmadd_ps,
     _mm256_add_ps,
+    _mm256_max_ps,
     _mm256_storeu_ps
 );
 
@@ -399,6 +475,11 @@ impl Vector for std::arch::aarch64::float32x4_t {
     unsafe fn plus(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { std::arch::aarch64::vaddq_f32(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        // SAFETY: as above.
+        unsafe { std::arch::aarch64::vmaxq_f32(self, Self::zero()) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -433,6 +514,10 @@ impl Vector for Four {
     #[inline(always)]
     unsafe fn plus(self, b: Self) -> Self {
         Four(std::array::from_fn(|i| self.0[i] + b.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        Four(self.0.map(|x| if x <= 0.0 { 0.0 } else { x }))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {

@@ -1,0 +1,114 @@
+//! Finds what a matrix product or a convolution can do to its results before it stores them: add a number for
+//! each column or channel, and take the positive part. What lies between is then never stored.
+
+use super::views::strided;
+use crate::ir::{Binary, Compare, DType, Graph, NodeId, Op};
+
+/// A library kernel whose results go through more ops before they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Folded {
+    /// The product or convolution.
+    pub root: NodeId,
+    /// What is added, already stretched to the result's shape.
+    pub bias: NodeId,
+    /// Whether negative results become 0.
+    pub relu: bool,
+}
+
+/// For each node, the library kernel that computes it together with ops below it; and whether a node is only
+/// an intermediate of one.
+pub(super) struct Epilogues {
+    folded: Vec<Option<Folded>>,
+    inside: Vec<bool>,
+}
+
+impl Epilogues {
+    /// None at all.
+    pub(super) fn none(graph: &Graph) -> Self {
+        Epilogues { folded: vec![None; graph.len()], inside: vec![false; graph.len()] }
+    }
+
+    /// All that a graph has.
+    pub(super) fn find(graph: &Graph, live: &[bool]) -> Self {
+        let mut all = Epilogues::none(graph);
+        let users = users(graph, live);
+        // A result of the program has a reader besides its users.
+        let mut is_root = vec![false; graph.len()];
+        graph.roots().for_each(|n| is_root[n.index()] = true);
+        let only = |id: NodeId, expected: &[NodeId]| !is_root[id.index()] && users[id.index()] == expected;
+        for (root, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
+            if !matches!(node.op, Op::Dot { .. } | Op::Conv(_)) || node.dtype != DType::F32 {
+                continue;
+            }
+            let &[sum] = users[root.index()].as_slice() else { continue };
+            let Some(bias) = bias(graph, root, sum).filter(|_| only(root, &[sum])) else { continue };
+            all.inside[root.index()] = true;
+            let mut out = sum;
+            if let [mask, positive] = users[sum.index()][..]
+                && is_positive_part(graph, sum, mask, positive)
+                && only(sum, &[mask, positive])
+                && only(mask, &[positive])
+            {
+                all.inside[sum.index()] = true;
+                out = positive;
+            }
+            all.folded[out.index()] = Some(Folded { root, bias, relu: out != sum });
+        }
+        all
+    }
+
+    /// The library kernel that computes a node, if it has an epilogue.
+    pub(super) fn folded(&self, id: NodeId) -> Option<Folded> {
+        self.folded[id.index()]
+    }
+
+    /// Whether a node's value is never stored, for the kernel that computes it goes on.
+    pub(super) fn is_inside(&self, id: NodeId) -> bool {
+        self.inside[id.index()]
+    }
+}
+
+/// The live users of each node, in order, without repeats.
+fn users(graph: &Graph, live: &[bool]) -> Vec<Vec<NodeId>> {
+    let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); graph.len()];
+    for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
+        for input in &node.inputs {
+            let list = &mut users[input.index()];
+            if list.last() != Some(&id) {
+                list.push(id);
+            }
+        }
+    }
+    users
+}
+
+/// What `sum` adds to `root`, if that is one stored number for each element of the last axis.
+fn bias(graph: &Graph, root: NodeId, sum: NodeId) -> Option<NodeId> {
+    let node = graph.node(sum);
+    let (Op::Binary(Binary::Add), &[a, b]) = (&node.op, node.inputs.as_slice()) else { return None };
+    let other = if a == root { b } else { a };
+    let stored = vec![false; graph.len()];
+    let view = strided(graph, other, &stored).filter(|_| other != root)?;
+    let stays = matches!(graph.node(view.base).op, Op::State(_) | Op::Input(_));
+    let (last, rest) = view.strides.split_last()?;
+    let along_last = (*last == 1 || node.shape[node.shape.rank() - 1] == 1) && rest.iter().all(|&s| s == 0);
+    (stays && along_last).then_some(other)
+}
+
+/// Whether `positive` is `mask ? 0 : x` and `mask` is `x <= 0`.
+fn is_positive_part(graph: &Graph, x: NodeId, mask: NodeId, positive: NodeId) -> bool {
+    let (mask_node, node) = (graph.node(mask), graph.node(positive));
+    let compares = matches!(mask_node.op, Op::Compare(Compare::Le));
+    let compares = compares && mask_node.inputs[0] == x && is_zero(graph, mask_node.inputs[1]);
+    let selects = matches!(node.op, Op::Select) && node.inputs[0] == mask;
+    compares && selects && is_zero(graph, node.inputs[1]) && node.inputs[2] == x
+}
+
+fn is_zero(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    match &node.op {
+        Op::Constant(literal) => literal.elements() == 1 && literal.to_f64().first() == Some(&0.0),
+        Op::Broadcast(_) | Op::Reshape(_) => is_zero(graph, node.inputs[0]),
+        _ => false,
+    }
+}
