@@ -7,7 +7,7 @@ use onestep::plan::Target;
 
 fn check(graph: &str, expected: Expect) {
     let graph = Graph::parse(graph).unwrap();
-    let target = Target { name: "test".into(), alignment: 64, row_limit: 4096, reduce_lanes: 512 };
+    let target = Target { name: "test".into(), ..Target::default() };
     let compiled = compile(&graph, &target, Passes::all()).unwrap();
     expected.assert_eq(&compiled.plan.to_string());
 }

@@ -44,7 +44,7 @@ fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKerne
         return vec![whole.clone()];
     }
     let mut kernels = Vec::new();
-    let mut current = LoopKernel { grid: whole.grid.clone(), phases: Vec::new() };
+    let mut current = LoopKernel { grid: whole.grid.clone(), ..LoopKernel::default() };
     // Where the carries of finished kernels are kept, one element a grid point.
     let mut kept: Vec<(usize, BufferId)> = Vec::new();
     for (i, phase) in whole.phases.iter().enumerate() {
@@ -114,7 +114,7 @@ fn finish(
     }
     if !current.phases.is_empty() {
         let grid = current.grid.clone();
-        kernels.push(std::mem::replace(current, LoopKernel { grid, phases: Vec::new() }));
+        kernels.push(std::mem::replace(current, LoopKernel { grid, ..LoopKernel::default() }));
     }
 }
 
@@ -159,5 +159,5 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (
         second.body.push(Typed { expr: load(buffer, index), dtype: *dtype });
         second.outs.push(Out::Reduce { fold: *fold, value, carry: *carry, dtype: *dtype });
     }
-    (LoopKernel { grid: wide, phases: vec![first, store] }, second)
+    (LoopKernel { grid: wide, phases: vec![first, store], ..LoopKernel::default() }, second)
 }

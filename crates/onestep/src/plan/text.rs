@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Buffer, BufferId, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Place, Plan, Typed,
+    Buffer, BufferId, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Place, Plan,
+    Schedule, Typed,
 };
 
 impl fmt::Display for Plan {
@@ -14,6 +15,9 @@ impl fmt::Display for Plan {
             writeln!(f, "  b{i}: {buffer}")?;
         }
         for (i, kernel) in self.kernels.iter().enumerate() {
+            if let Some(island) = self.islands.iter().find(|r| r.start == i) {
+                writeln!(f, "island k{} to k{}", island.start, island.end - 1)?;
+            }
             write!(f, "k{i} {kernel}")?;
         }
         Ok(())
@@ -38,7 +42,12 @@ impl fmt::Display for Buffer {
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            KernelKind::Loop(k) => write!(f, "loop {:?}", k.grid)?,
+            KernelKind::Loop(k) => {
+                write!(f, "loop {:?}", k.grid)?;
+                if k.schedule != Schedule::default() {
+                    write!(f, " {}", k.schedule)?;
+                }
+            }
             KernelKind::Library(k) => write!(f, "{}", k.name())?,
         }
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();

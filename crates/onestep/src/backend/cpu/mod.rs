@@ -51,7 +51,7 @@ impl Backend for Cpu {
     }
 
     fn target(&self) -> Target {
-        Target { name: "cpu".into(), alignment: 64, row_limit: 1 << 14, reduce_lanes: 512 }
+        Target { name: "cpu".into(), row_limit: 1 << 14, ..Target::default() }
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
