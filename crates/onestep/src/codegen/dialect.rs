@@ -49,8 +49,8 @@ pub(super) struct Frame<'a> {
     pub shared: &'a [Shared],
     /// Elements of each shared array.
     pub shared_len: usize,
-    /// Workgroups on the first axis.
-    pub groups: usize,
+    /// Workgroups on each axis.
+    pub groups: [usize; 3],
     pub wide: bool,
     /// Indented by one step.
     pub body: &'a str,

@@ -57,7 +57,7 @@ pub(super) fn print(
     let Printer { text: body, shared, shared_len, .. } = printer;
     let shared: Vec<Shared> = shared.into_iter().collect();
     let frame =
-        Frame { entry, threads, bindings: &bindings.list, shared: &shared, shared_len, groups: groups[0], wide, body: &body };
+        Frame { entry, threads, bindings: &bindings.list, shared: &shared, shared_len, groups, wide, body: &body };
     let kernel = dialect.kernel(&frame);
     let mut helpers = dialect.definitions(&kernel);
     helpers.extend(helpers::used(dialect.helpers(), &kernel));
@@ -179,7 +179,7 @@ impl<'a> Printer<'a> {
                 if island {
                     self.open(&dialect.count("item", ty, "thread", &items.to_string(), s.threads));
                 } else {
-                    self.index("item", &format!("block * {} + thread", s.threads));
+                    self.index("item", &format!("{} + thread", times("block", s.threads)));
                     if !items.is_multiple_of(s.threads) {
                         self.open(&format!("if (item >= {items}) {{"));
                         self.line("return;");
@@ -194,7 +194,7 @@ impl<'a> Printer<'a> {
                     self.open(&dialect.count("first", ty, "0", &items.to_string(), at_once));
                     "first".to_string()
                 } else {
-                    format!("block * {at_once}")
+                    times("block", at_once)
                 };
                 let item = format!("{first} + thread / {lanes}");
                 if items.is_multiple_of(at_once) {
@@ -648,6 +648,10 @@ impl<'a> Printer<'a> {
             (false, n) => format!("{text} + {n}"),
         }
     }
+}
+
+fn times(value: &str, by: usize) -> String {
+    if by == 1 { value.into() } else { format!("{value} * {by}") }
 }
 
 fn name(e: ExprId) -> String {

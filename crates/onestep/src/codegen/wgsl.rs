@@ -64,7 +64,11 @@ impl Dialect for Wgsl {
         ));
         text.push_str("  let thread: i32 = i32(local);\n");
         if uses_block {
-            text.push_str(&format!("  let block: i32 = i32(group.y * {}u + group.x);\n", frame.groups));
+            let block = match frame.groups {
+                [_, 1, _] => "group.x".into(),
+                [x, ..] => format!("group.y * {x}u + group.x"),
+            };
+            text.push_str(&format!("  let block: i32 = i32({block});\n"));
         }
         text + frame.body + "}\n"
     }
@@ -260,7 +264,7 @@ impl Dialect for Wgsl {
             return format!("{}[({index}) / {width}]", slot.name);
         }
         let first = first_word(slot, &shifted(slot, index));
-        let parts: Vec<String> = (0..words).map(|k| word(slot, &format!("{first} + {k}"))).collect();
+        let parts: Vec<String> = (0..words).map(|k| word(slot, &plus(&first, k))).collect();
         format!("{}({})", vector(slot, width), parts.join(", "))
     }
 
@@ -303,7 +307,7 @@ impl Dialect for Wgsl {
         let first = first_word(slot, &shifted(slot, index));
         let part = |k: usize| if words == 1 { vector.to_string() } else { format!("{vector}[{k}]") };
         let stores: Vec<String> =
-            (0..words).map(|k| set_word(slot, &format!("{first} + {k}"), &part(k))).collect();
+            (0..words).map(|k| set_word(slot, &plus(&first, k), &part(k))).collect();
         stores.join(" ")
     }
 
@@ -374,7 +378,11 @@ fn vector(slot: &Slot, width: usize) -> String {
 
 /// The index counted from where the variable starts.
 fn shifted(slot: &Slot, index: &str) -> String {
-    if slot.first == 0 { index.into() } else { format!("{index} + {}", slot.first) }
+    plus(index, slot.first)
+}
+
+fn plus(index: &str, by: usize) -> String {
+    if by == 0 { index.into() } else { format!("{index} + {by}") }
 }
 
 /// The number of the word in which an element lies.

@@ -91,9 +91,10 @@ fn walks_grid_in_order(kernel: &LoopKernel) -> bool {
 
 /// How many neighbouring elements a thread takes at once.
 fn vector(plan: &Plan, kernel: &LoopKernel, schedule: Schedule, target: &Target) -> usize {
-    let rows = |p: &&Phase| !p.reduce.is_empty();
+    let folds = |p: &Phase| p.outs.iter().any(|o| matches!(o, Out::Reduce { .. }));
     let alone = schedule.workers == Workers::Thread;
-    if alone && kernel.phases.iter().any(|p| rows(&p)) {
+    // A thread keeps one value of each carry.
+    if alone && kernel.phases.iter().any(|p| !p.reduce.is_empty() || folds(p)) {
         return 1;
     }
     let axis = if alone { kernel.grid.last() } else { None };

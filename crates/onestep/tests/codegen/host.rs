@@ -1,15 +1,26 @@
 //! Runs printed CUDA C++ on the host: a C++ compiler, a shim for what CUDA adds to the language, and a program
 //! that walks the launches of each plan. Programs with library kernels are only compiled.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use onestep::codegen::{Bound, Language, launches, print};
 use onestep::ir::Literal;
 use onestep::plan::{BufferId, KernelKind, Place, Plan};
 use onestep::testing::OpCase;
+
+use crate::wgsl::sources;
+
+/// Programs in a file: compilers take more than linear time.
+const CHUNK: usize = 100;
+
+/// Outputs, and states after the step.
+pub type After = (Vec<Literal>, Vec<Literal>);
 
 /// A program with its plan.
 pub struct Job {
@@ -34,33 +45,64 @@ pub fn compiler() -> Result<String, String> {
     }
 }
 
-/// Compiles all jobs, runs those that can run, and gives each one's outputs and states after the step.
-pub fn run(compiler: &str, folder: &Path, jobs: &[Job]) -> Vec<Option<(Vec<Literal>, Vec<Literal>)>> {
+/// Writes the kernels of all jobs as files for a CUDA compiler.
+pub fn write_cuda(folder: &Path, jobs: &[Job]) {
+    let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).unwrap();
-    let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/codegen");
-    // Some files rather than one: compilers take more than linear time.
-    let chunks: Vec<(usize, &[Job])> = jobs.chunks(200).enumerate().map(|(i, c)| (i * 200, c)).collect();
-    let mut results = Vec::new();
-    for (first, chunk) in chunks {
-        let stem = folder.join(format!("jobs{first}"));
-        let file = |extension: &str| PathBuf::from(format!("{}.{extension}", stem.display()));
-        fs::write(file("cpp"), text(chunk)).unwrap();
-        let mut data = Vec::new();
-        chunk.iter().filter(|j| j.runs()).for_each(|j| filled(j).iter().for_each(|bytes| data.extend(bytes)));
-        fs::write(file("in"), data).unwrap();
-        let flags = ["-std=c++17", "-O1", "-fno-strict-aliasing", "-ffp-contract=off", "-fsanitize=undefined"];
-        let mut compile = Command::new(compiler);
-        compile.args(flags).args(["-fno-sanitize-recover=all", "-fsanitize-undefined-trap-on-error"]);
-        compile.arg("-I").arg(&shim).arg("-o").arg(file("exe")).arg(file("cpp"));
-        let out = compile.output().unwrap();
-        assert!(out.status.success(), "{compile:?}\n{}", String::from_utf8_lossy(&out.stderr));
-        let out = Command::new(file("exe")).arg(file("in")).arg(file("out")).output().unwrap();
-        assert!(out.status.success(), "{}: {}\n{}", stem.display(), out.status, String::from_utf8_lossy(&out.stderr));
-        let written = fs::read(file("out")).unwrap();
-        let mut rest = written.as_slice();
-        results.extend(chunk.iter().map(|j| j.runs().then(|| read(j, &mut rest))));
-        assert!(rest.is_empty());
+    for (i, chunk) in jobs.chunks(CHUNK).enumerate() {
+        let (mut helpers, mut kernels) = (Vec::new(), String::new());
+        for (j, job) in chunk.iter().enumerate() {
+            let sources = sources(&job.plan, Language::Cuda);
+            helpers.extend(sources.iter().flat_map(|s| s.helpers.clone()));
+            let own: String = sources.iter().map(|s| s.kernel.replace("extern \"C\" ", "")).collect();
+            let _ = write!(kernels, "namespace job{j} {{\n{own}}}\n");
+        }
+        fs::write(folder.join(format!("jobs{i}.cu")), distinct(helpers).join("\n") + &kernels).unwrap();
     }
+}
+
+/// Each text once, in the order of their first places.
+fn distinct(texts: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    texts.into_iter().filter(|t| seen.insert(t.clone())).collect()
+}
+
+/// Compiles all jobs, runs those that can run, and gives each one's outputs and states after the step.
+pub fn run(compiler: &str, folder: &Path, jobs: &[Job]) -> Vec<Option<After>> {
+    let chunks: Vec<(usize, &[Job])> = jobs.chunks(CHUNK).enumerate().collect();
+    let next = AtomicUsize::new(0);
+    let done: Vec<Mutex<Vec<Option<After>>>> = chunks.iter().map(|_| Mutex::default()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
+            scope.spawn(|| {
+                while let Some((i, chunk)) = chunks.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+                    *done[i].lock().unwrap() = run_chunk(compiler, &folder.join(format!("jobs{i}")), chunk);
+                }
+            });
+        }
+    });
+    done.into_iter().flat_map(|results| results.into_inner().unwrap()).collect()
+}
+
+fn run_chunk(compiler: &str, stem: &Path, jobs: &[Job]) -> Vec<Option<After>> {
+    let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/codegen");
+    let file = |extension: &str| PathBuf::from(format!("{}.{extension}", stem.display()));
+    fs::write(file("cpp"), text(jobs)).unwrap();
+    let data: Vec<u8> = jobs.iter().filter(|j| j.runs()).flat_map(|j| filled(j).concat()).collect();
+    fs::write(file("in"), data).unwrap();
+    // Undefined behaviour traps; floats are computed as written.
+    let flags = ["-std=c++17", "-O0", "-fno-strict-aliasing", "-ffp-contract=off", "-fsanitize=undefined"];
+    let mut compile = Command::new(compiler);
+    compile.args(flags).args(["-fno-sanitize-recover=all", "-fsanitize-undefined-trap-on-error"]);
+    compile.arg("-I").arg(&shim).arg("-o").arg(file("exe")).arg(file("cpp"));
+    let out = compile.output().unwrap();
+    assert!(out.status.success(), "{compile:?}\n{}", String::from_utf8_lossy(&out.stderr));
+    let out = Command::new(file("exe")).arg(file("in")).arg(file("out")).output().unwrap();
+    assert!(out.status.success(), "{}: {}\n{}", stem.display(), out.status, String::from_utf8_lossy(&out.stderr));
+    let written = fs::read(file("out")).unwrap();
+    let mut rest = written.as_slice();
+    let results = jobs.iter().map(|j| j.runs().then(|| read(j, &mut rest))).collect();
+    assert!(rest.is_empty());
     results
 }
 
@@ -85,7 +127,7 @@ fn results(job: &Job) -> Vec<BufferId> {
     outputs.chain((0..job.case.states.len()).map(|i| find(Place::State(i)))).collect()
 }
 
-fn read(job: &Job, rest: &mut &[u8]) -> (Vec<Literal>, Vec<Literal>) {
+fn read(job: &Job, rest: &mut &[u8]) -> After {
     let graph = &job.case.graph;
     let outputs = graph.outputs().iter().map(|(_, n)| graph.ty(*n));
     let types = outputs.chain(graph.states().iter().map(|d| d.ty.clone()));
@@ -115,11 +157,7 @@ fn text(jobs: &[Job]) -> String {
                 continue;
             }
             let source = print(&job.plan, range, Language::Cuda).unwrap();
-            for helper in &source.helpers {
-                if !helpers.contains(helper) {
-                    helpers.push(helper.clone());
-                }
-            }
+            helpers.extend(source.helpers.clone());
             kernels.push_str(&source.kernel.replace("extern \"C\" ", "static "));
             let pointers: Vec<String> = source
                 .bindings
@@ -148,7 +186,7 @@ fn text(jobs: &[Job]) -> String {
     main.push_str("  return fclose(out);\n}\n");
     text.push_str("struct Pointer {\n  char* at;\n  template <typename T> operator T*() const { return (T*)at; }\n};\n");
     text.push_str("static Pointer p(char* at) { return Pointer{at}; }\n");
-    text.push_str(&helpers.join("\n"));
+    text.push_str(&distinct(helpers).join("\n"));
     text.push_str(&kernels);
     text + &main
 }
