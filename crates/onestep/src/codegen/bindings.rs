@@ -58,7 +58,7 @@ pub(super) struct Slot {
     /// Elements that every access takes at once; 1 where some take one.
     pub width: usize,
     pub written: bool,
-    /// Whether nothing that is written lies in its memory but itself.
+    /// Whether no other buffer of the kernel shares its memory, or none of them is written.
     pub alone: bool,
 }
 
@@ -96,7 +96,12 @@ pub(super) fn collect<'a>(
     let uses = uses(plan, members);
     let arena = |id: &BufferId| matches!(plan.buffer(*id).place, Place::Arena(_));
     let writes_arena = uses.iter().any(|(id, u)| u.written && arena(id));
-    let alone = |id: BufferId| !uses.iter().any(|(&other, u)| other != id && u.written && overlap(plan, id, other));
+    let alone = |id: BufferId| {
+        let shared = |(&other, u): (&BufferId, &Use)| {
+            other != id && (u.written || uses[&id].written) && overlap(plan, id, other)
+        };
+        !uses.iter().any(shared)
+    };
     let apart = uses.keys().filter(|id| !arena(id)).count();
     let joined = rules.words && (uses.len() > rules.most || uses.keys().any(|&id| arena(&id) && !alone(id)));
     let needed = if joined { apart + 1 } else { uses.len() };

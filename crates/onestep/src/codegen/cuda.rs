@@ -80,7 +80,13 @@ impl Dialect for Cuda {
             Scalar::Int => "int",
             Scalar::Uint => "unsigned",
             Scalar::Bool => "bool",
-            Scalar::Index => if wide { "long long" } else { "int" },
+            Scalar::Index => {
+                if wide {
+                    "long long"
+                } else {
+                    "int"
+                }
+            }
         }
     }
 
@@ -305,7 +311,8 @@ impl Dialect for Cuda {
         if self.shared_len(workers, threads) > 0 {
             let name = |i: usize| shared_name(&Shared { ty: partials[i].ty, number: i });
             lines.push(format!("if (thread % {WARP} == 0) {{"));
-            lines.extend((0..partials.len()).map(|i| format!("  {}[thread / {WARP}] = {};", name(i), partials[i].name)));
+            lines
+                .extend((0..partials.len()).map(|i| format!("  {}[thread / {WARP}] = {};", name(i), partials[i].name)));
             lines.push("}".into());
             lines.push("__syncthreads();".into());
             lines.extend((0..partials.len()).map(|i| format!("{} = {}[0];", partials[i].name, name(i))));

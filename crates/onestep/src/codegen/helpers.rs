@@ -25,9 +25,7 @@ fn name(definition: &str) -> &str {
 
 fn mentions(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.match_indices(name).any(|(i, _)| {
-        !text[..i].ends_with(part) && !text[i + name.len()..].starts_with(part)
-    })
+    text.match_indices(name).any(|(i, _)| !text[..i].ends_with(part) && !text[i + name.len()..].starts_with(part))
 }
 
 #[cfg(test)]

@@ -44,6 +44,14 @@ fn is_first_smallest(value: f32, best: f32) -> bool {
   return !is_nan(best) && (is_nan(value) || value < best);
 }
 
+// -1, 0 or 1; NaN stays NaN.
+fn sign_of(x: f32) -> f32 {
+  if (is_nan(x)) {
+    return x;
+  }
+  return sign(x);
+}
+
 // e^x - 1: the series near 0, where a difference would lose digits.
 fn expm1(x: f32) -> f32 {
   if (abs(x) > 0.5f) {
@@ -84,7 +92,7 @@ fn bounded_tanh(x: f32) -> f32 {
   return tanh(clamp(x, -10.0f, 10.0f));
 }
 
-// Below 1 its power series; from there on formula 7.1.26 of Abramowitz and Stegun. Error below 4e-7.
+// Below 1 its power series; from there on formula 7.1.26 of Abramowitz and Stegun. Error below 2e-7.
 fn erf(x: f32) -> f32 {
   let z: f32 = x * x;
   if (z < 1.0f) {

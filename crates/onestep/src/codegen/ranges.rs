@@ -145,8 +145,12 @@ mod tests {
     fn guards_narrow_what_a_device_side_index_can_be() {
         let place = Affine::var(Var::Let(0), 1);
         let guard = Guard { expr: place.clone(), low: 0, high: 100 };
-        let load =
-            |guards| Load { buffer: BufferId(0), index: Affine::var(Var::Let(0), 64).plus(&place, 0), guards, fill: 0.0 };
+        let load = |guards| Load {
+            buffer: BufferId(0),
+            index: Affine::var(Var::Let(0), 64).plus(&place, 0),
+            guards,
+            fill: 0.0,
+        };
         let index = Typed { expr: Expr::Load(load(vec![])), dtype: DType::I32 };
         let phase = Phase { lets: vec![Let::Value(ExprId(0))], body: vec![index], ..Phase::default() };
         let kernel = LoopKernel { grid: vec![4], ..LoopKernel::default() };

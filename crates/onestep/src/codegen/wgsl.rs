@@ -126,12 +126,13 @@ impl Dialect for Wgsl {
         if from == DType::I32 { value.into() } else { format!("i32({value})") }
     }
 
-    fn unary(&self, op: Unary, _: DType, a: &str) -> String {
+    fn unary(&self, op: Unary, dtype: DType, a: &str) -> String {
         // Negation, absolute value and sign of i32 wrap as they should.
         let function = match op {
             Unary::Neg => return format!("-{a}"),
             Unary::Abs => "abs",
-            Unary::Sign => "sign",
+            Unary::Sign if dtype == DType::I32 => "sign",
+            Unary::Sign => "sign_of",
             Unary::Exp => "exp",
             Unary::Log => "log",
             Unary::Expm1 => "expm1",
@@ -306,8 +307,7 @@ impl Dialect for Wgsl {
         }
         let first = first_word(slot, &shifted(slot, index));
         let part = |k: usize| if words == 1 { vector.to_string() } else { format!("{vector}[{k}]") };
-        let stores: Vec<String> =
-            (0..words).map(|k| set_word(slot, &plus(&first, k), &part(k))).collect();
+        let stores: Vec<String> = (0..words).map(|k| set_word(slot, &plus(&first, k), &part(k))).collect();
         stores.join(" ")
     }
 

@@ -184,7 +184,9 @@ fn text(jobs: &[Job]) -> String {
         }
     }
     main.push_str("  return fclose(out);\n}\n");
-    text.push_str("struct Pointer {\n  char* at;\n  template <typename T> operator T*() const { return (T*)at; }\n};\n");
+    text.push_str(
+        "struct Pointer {\n  char* at;\n  template <typename T> operator T*() const { return (T*)at; }\n};\n",
+    );
     text.push_str("static Pointer p(char* at) { return Pointer{at}; }\n");
     text.push_str(&distinct(helpers).join("\n"));
     text.push_str(&kernels);

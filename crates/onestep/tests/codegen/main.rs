@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
 use host::Job;
-use onestep::codegen::Language;
+use onestep::codegen::{Access, Binding, Bound, Language, print};
+use onestep::ir::Graph;
+use onestep::plan::Place;
 use onestep::testing::{OpCase, op_cases};
 use programs::planned;
 use wgsl::{WGSL, sources};
@@ -91,7 +93,10 @@ fn cuda_kernels_run_on_the_host_agree_with_the_reference() {
 
 #[test]
 fn views_and_powers() {
-    check(&programs::views(), Language::Cuda, expect![[r#"
+    check(
+        &programs::views(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(32) k0(
             const float* __restrict__ b0,
             float* __restrict__ b1) {
@@ -118,8 +123,12 @@ fn views_and_powers() {
             b1[5 * g0 + g1] = e2;
           }
         }
-    "#]]);
-    check(&programs::views(), WGSL, expect![[r#"
+    "#]],
+    );
+    check(
+        &programs::views(),
+        WGSL,
+        expect![[r#"
         @group(0) @binding(0) var<storage, read> b0: array<f32>;
         @group(0) @binding(1) var<storage, read_write> b1: array<f32>;
 
@@ -148,12 +157,16 @@ fn views_and_powers() {
             b1[5 * g0 + g1] = e2;
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_reduction_in_two_stages() {
-    check(&programs::bias_gradient(), Language::Cuda, expect![[r#"
+    check(
+        &programs::bias_gradient(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             const float* __restrict__ b0,
             float* __restrict__ b3) {
@@ -201,12 +214,16 @@ fn a_reduction_in_two_stages() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn softmax_by_warps_and_by_blocks() {
-    check(&programs::softmax(10, 100), Language::Cuda, expect![[r#"
+    check(
+        &programs::softmax(10, 100),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             const float* __restrict__ b0,
             float* __restrict__ b5) {
@@ -292,8 +309,12 @@ fn softmax_by_warps_and_by_blocks() {
             }
           }
         }
-    "#]]);
-    check(&programs::softmax(10, 100), WGSL, expect![[r#"
+    "#]],
+    );
+    check(
+        &programs::softmax(10, 100),
+        WGSL,
+        expect![[r#"
         @group(0) @binding(0) var<storage, read> b0: array<vec2<f32>>;
         @group(0) @binding(1) var<storage, read_write> b5: array<vec2<f32>>;
         var<workgroup> shared_float0: array<f32, 256>;
@@ -395,8 +416,12 @@ fn softmax_by_warps_and_by_blocks() {
             }
           }
         }
-    "#]]);
-    check(&programs::softmax(4, 8192), Language::Cuda, expect![[r#"
+    "#]],
+    );
+    check(
+        &programs::softmax(4, 8192),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             const float* __restrict__ b0,
             float* __restrict__ b6) {
@@ -546,12 +571,16 @@ fn softmax_by_warps_and_by_blocks() {
             *reinterpret_cast<Floats4*>(b5 + (8192 * g0 + g1_first)) = s0;
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_loss_with_its_gradient() {
-    check(&programs::cross_entropy(), Language::Cuda, expect![[r#"
+    check(
+        &programs::cross_entropy(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(32) k0(
             const float* __restrict__ b0,
             const int* __restrict__ b1,
@@ -696,12 +725,16 @@ fn a_loss_with_its_gradient() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn layer_norm_and_its_gradients() {
-    check(&programs::layer_norm(), Language::Cuda, expect![[r#"
+    check(
+        &programs::layer_norm(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             const float* __restrict__ b0,
             const float* __restrict__ b1,
@@ -977,12 +1010,16 @@ fn layer_norm_and_its_gradients() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn places_of_extremes() {
-    check(&programs::arg_max(), Language::Cuda, expect![[r#"
+    check(
+        &programs::arg_max(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             const float* __restrict__ b0,
             int* __restrict__ b2) {
@@ -1024,8 +1061,12 @@ fn places_of_extremes() {
             }
           }
         }
-    "#]]);
-    check(&programs::arg_max(), WGSL, expect![[r#"
+    "#]],
+    );
+    check(
+        &programs::arg_max(),
+        WGSL,
+        expect![[r#"
         @group(0) @binding(0) var<storage, read> b0: array<vec4<f32>>;
         @group(0) @binding(1) var<storage, read_write> b2: array<i32>;
         var<workgroup> shared_float0: array<f32, 256>;
@@ -1081,12 +1122,16 @@ fn places_of_extremes() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_optimizer_in_place() {
-    check(&programs::adam(), Language::Cuda, expect![[r#"
+    check(
+        &programs::adam(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             float* __restrict__ b0,
             float* __restrict__ b1,
@@ -1134,12 +1179,16 @@ fn an_optimizer_in_place() {
             *reinterpret_cast<Floats4*>(b2 + (g0_first)) = s2;
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn random_numbers() {
-    check(&programs::dropout(), Language::Cuda, expect![[r#"
+    check(
+        &programs::dropout(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             const float* __restrict__ b0,
             const unsigned* __restrict__ b1,
@@ -1174,8 +1223,12 @@ fn random_numbers() {
             *reinterpret_cast<Bytes4*>(b5 + (g0_first)) = s1;
           }
         }
-    "#]]);
-    check(&programs::dropout(), WGSL, expect![[r#"
+    "#]],
+    );
+    check(
+        &programs::dropout(),
+        WGSL,
+        expect![[r#"
         @group(0) @binding(0) var<storage, read> b0: array<vec4<f32>>;
         @group(0) @binding(1) var<storage, read> b1: array<u32>;
         @group(0) @binding(2) var<storage, read> b2: array<u32>;
@@ -1211,12 +1264,16 @@ fn random_numbers() {
             b5[(g0_first) / 4] = s1;
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn narrow_floats_and_bytes() {
-    check(&programs::bf16(), Language::Cuda, expect![[r#"
+    check(
+        &programs::bf16(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
             const unsigned short* __restrict__ b0,
             const unsigned short* __restrict__ b1,
@@ -1244,8 +1301,12 @@ fn narrow_floats_and_bytes() {
             *reinterpret_cast<Shorts8*>(b2 + (512 * g0 + g1_first)) = s0;
           }
         }
-    "#]]);
-    check(&programs::bf16(), WGSL, expect![[r#"
+    "#]],
+    );
+    check(
+        &programs::bf16(),
+        WGSL,
+        expect![[r#"
         @group(0) @binding(0) var<storage, read> b0: array<vec4<u32>>;
         @group(0) @binding(1) var<storage, read> b1: array<vec4<u32>>;
         @group(0) @binding(2) var<storage, read_write> b2: array<vec4<u32>>;
@@ -1274,8 +1335,12 @@ fn narrow_floats_and_bytes() {
             b2[(512 * g0 + g1_first) / 8] = s0;
           }
         }
-    "#]]);
-    check(&programs::bytes(), WGSL, expect![[r#"
+    "#]],
+    );
+    check(
+        &programs::bytes(),
+        WGSL,
+        expect![[r#"
         @group(0) @binding(0) var<storage, read> b0: array<u32>;
         @group(0) @binding(1) var<storage, read_write> b1: array<vec4<f32>>;
         @group(0) @binding(2) var<storage, read_write> b2: array<u32>;
@@ -1306,12 +1371,131 @@ fn narrow_floats_and_bytes() {
             b2[(28 * g0 + g1_first) / 4] = s1;
           }
         }
-    "#]]);
+    "#]],
+    );
+}
+
+#[test]
+fn more_than_31_bits_of_elements() {
+    let graph = Graph::parse(
+        r#"graph {
+  %0: f32[70000,70001] = input "x"
+  %1: f32[70000,70001] = flip(%0) {axes=[0]}
+  %2: f32[70000,70001] = neg(%1)
+  return %2 as "y"
+}"#,
+    );
+    let plan = planned(&graph.unwrap(), "");
+    expect![[r#"
+        extern "C" __global__ void __launch_bounds__(256) k0(
+            const float* __restrict__ b0,
+            float* __restrict__ b1) {
+          const long long thread = threadIdx.x;
+          const long long block = blockIdx.x;
+          const long long item = block * 256 + thread;
+          if (item >= 4900070000) {
+            return;
+          }
+          const long long g0 = item / 70001;
+          const long long g1 = item % 70001;
+          {
+            const float e0 = b0[-70001 * g0 + g1 + 4899999999];
+            const float e1 = -e0;
+            b1[70001 * g0 + g1] = e1;
+          }
+        }
+    "#]]
+    .assert_eq(&sources(&plan, Language::Cuda)[0].kernel);
+    let error = print(&plan, 0..1, WGSL).unwrap_err();
+    expect![
+        "kernel k0: counts elements beyond 2^31, which WGSL has no integers for; make the batch or the tensors smaller"
+    ]
+    .assert_eq(&error.to_string());
+}
+
+#[test]
+fn what_a_language_cannot_hold_is_refused() {
+    let graph = r#"graph {
+  %0: f64[4] = input "x"
+  %1: f64[4] = neg(%0)
+  return %1 as "y"
+}"#;
+    let plan = planned(&Graph::parse(graph).unwrap(), "");
+    expect!["kernel k0: computes in f64, which CUDA kernels do not; use f32, or the reference device"]
+        .assert_eq(&print(&plan, 0..1, Language::Cuda).unwrap_err().to_string());
+    let plan = planned(&programs::layer_norm().graph, "-islands");
+    let error = print(&plan, 0..1, Language::Wgsl { bindings: 3 }).unwrap_err();
+    expect!["kernel k0: binds 4 buffers, but the device takes 3; raise its limit, or switch fusion off (ONESTEP_PASSES=-fuse)"].assert_eq(&error.to_string());
+}
+
+#[test]
+fn buffers_that_share_memory() {
+    let graph = Graph::parse(
+        r#"graph {
+  %0: f32[10] = input "x"
+  %1: f32[10] = exp(%0)
+  %2: f32[10] = sqrt(%1)
+  %3: f32[10] = log(%2)
+  return %3 as "y"
+}"#,
+    );
+    let mut plan = planned(&graph.unwrap(), "-fuse,-islands");
+    // As a memory plan may have it that computes in place.
+    plan.buffers
+        .iter_mut()
+        .filter(|b| matches!(b.place, Place::Arena(_)))
+        .for_each(|b| b.place = Place::Arena(Some(256)));
+    expect![[r#"
+        extern "C" __global__ void __launch_bounds__(32) k1(
+            const float* b1,
+            float* b2) {
+          const int thread = threadIdx.x;
+          const int block = blockIdx.x;
+          const int item = block * 32 + thread;
+          if (item >= 10) {
+            return;
+          }
+          const int g0 = item;
+          {
+            const float e0 = b1[g0];
+            const float e1 = sqrtf(e0);
+            b2[g0] = e1;
+          }
+        }
+    "#]]
+    .assert_eq(&sources(&plan, Language::Cuda)[1].kernel);
+    let wgsl = &sources(&plan, WGSL)[1];
+    expect![[r#"
+        @group(0) @binding(0) var<storage, read_write> arena: array<u32>;
+
+        @compute @workgroup_size(32)
+        fn k1(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+          let thread: i32 = i32(local);
+          let block: i32 = i32(group.x);
+          let item: i32 = block * 32 + thread;
+          if (item >= 10) {
+            return;
+          }
+          let g0: i32 = item;
+          {
+            let e0: f32 = bitcast<f32>(arena[g0 + 64]);
+            let e1: f32 = sqrt(e0);
+            arena[g0 + 64] = bitcast<u32>(e1);
+          }
+        }
+    "#]]
+    .assert_eq(&wgsl.kernel);
+    assert_eq!(wgsl.bindings, [Binding { bound: Bound::Arena, access: Access::ReadWrite }]);
+    assert_eq!(wgsl::fault(&wgsl.text()), None);
 }
 
 #[test]
 fn an_island_of_a_loss_and_its_mean() {
-    check_with(&programs::cross_entropy(), "", Language::Cuda, expect![[r#"
+    check_with(
+        &programs::cross_entropy(),
+        "",
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0_to_k1(
             const float* __restrict__ b0,
             const int* __restrict__ b1,
@@ -1460,8 +1644,13 @@ fn an_island_of_a_loss_and_its_mean() {
             }
           }
         }
-    "#]]);
-    check_with(&programs::cross_entropy(), "", WGSL, expect![[r#"
+    "#]],
+    );
+    check_with(
+        &programs::cross_entropy(),
+        "",
+        WGSL,
+        expect![[r#"
         @group(0) @binding(0) var<storage, read> b0: array<f32>;
         @group(0) @binding(1) var<storage, read> b1: array<i32>;
         @group(0) @binding(2) var<storage, read_write> b6: array<f32>;
@@ -1621,12 +1810,16 @@ fn an_island_of_a_loss_and_its_mean() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn indices_known_on_the_device() {
-    check(&programs::gather(), Language::Cuda, expect![[r#"
+    check(
+        &programs::gather(),
+        Language::Cuda,
+        expect![[r#"
         extern "C" __global__ void __launch_bounds__(128) k0(
             const float* __restrict__ b0,
             const int* __restrict__ b1,
@@ -1649,5 +1842,6 @@ fn indices_known_on_the_device() {
             b2[16 * g0 + g1] = e1;
           }
         }
-    "#]]);
+    "#]],
+    );
 }

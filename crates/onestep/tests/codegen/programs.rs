@@ -1,28 +1,12 @@
-//! The targets and small programs that kernels are printed for.
+//! The small programs that kernels are printed for.
 
 use onestep::grad::gradients;
 use onestep::ir::{DType, Graph, Literal, NodeId, Op};
 use onestep::nn::loss::{Loss, sparse_cross_entropy};
 use onestep::passes::{Passes, compile};
-use onestep::plan::{Plan, Target};
-use onestep::testing::{OpCase, fill};
+use onestep::plan::Plan;
+use onestep::testing::{OpCase, fill, gpu};
 use onestep::trace::{Mode, Tensor, Trace};
-
-/// A GPU with warps of 32, 48 KiB of shared memory and 16-byte loads.
-pub fn gpu() -> Target {
-    Target {
-        name: "gpu".into(),
-        alignment: 256,
-        reduce_lanes: 4096,
-        subgroup: 32,
-        workgroup: 1024,
-        shared_bytes: 48 << 10,
-        vector_bytes: 16,
-        island_work: 1 << 16,
-        bindings: 31,
-        ..Target::default()
-    }
-}
 
 /// What a graph compiles to.
 pub fn planned(graph: &Graph, passes: &str) -> Plan {
