@@ -174,6 +174,7 @@ pub fn all() -> Vec<OpCase> {
         bias_gradient(),
         softmax(10, 100),
         softmax(4, 8192),
+        softmax(600, 2048),
         cross_entropy(),
         layer_norm(),
         arg_max(),
