@@ -4,6 +4,7 @@
 //! graph, compiled for a device and run whole. All state stays on the device.
 
 pub mod backend;
+pub mod codegen;
 pub mod data;
 pub mod engine;
 pub mod error;

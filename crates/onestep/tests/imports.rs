@@ -11,7 +11,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("grad", &["ir"]),
     ("plan", &["ir"]),
     ("passes", &["ir", "plan"]),
-    ("codegen", &["plan"]),
+    ("codegen", &["ir", "plan"]),
     ("backend", &["plan", "codegen", "ir"]),
     ("nn", &["trace"]),
     ("optim", &["trace"]),

@@ -4,11 +4,15 @@ use expect_test::{Expect, expect};
 use onestep::ir::Graph;
 use onestep::passes::{Passes, compile};
 use onestep::plan::Target;
+use onestep::testing::gpu;
 
 fn check(graph: &str, expected: Expect) {
+    check_on(&Target { name: "test".into(), ..Target::default() }, graph, expected);
+}
+
+fn check_on(target: &Target, graph: &str, expected: Expect) {
     let graph = Graph::parse(graph).unwrap();
-    let target = Target { name: "test".into(), alignment: 64, row_limit: 4096, reduce_lanes: 512 };
-    let compiled = compile(&graph, &target, Passes::all()).unwrap();
+    let compiled = compile(&graph, target, Passes::all()).unwrap();
     expected.assert_eq(&compiled.plan.to_string());
 }
 
@@ -226,5 +230,235 @@ fn a_large_reduction_over_few_points_has_two_stages() {
                 e0: f32 = c0
                 b2[g0] = e0
         "#]],
+    );
+}
+
+/// Sums of rows of an input: what the workers of a GPU are depends on their shape.
+fn row_sums(rows: usize, columns: usize) -> String {
+    format!(
+        r#"graph {{
+  %0: f32[{rows},{columns}] = input "x"
+  %1: f32[{rows}] = sum(%0) {{axes=[1]}}
+  return %1 as "y"
+}}"#
+    )
+}
+
+fn without_islands() -> Target {
+    Target { island_work: 0, ..gpu() }
+}
+
+#[test]
+fn short_rows_are_summed_by_threads() {
+    check_on(
+        &without_islands(),
+        &row_sums(100_000, 10),
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[1000000] input 0 "x"
+          b2: f32[100000] output 0 "y"
+        k0 loop [100000] by threads, 256 a workgroup
+          over [10]:
+            e0: f32 = b0[10*g0 + r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b2[g0] = e0
+    "#]],
+    );
+}
+
+#[test]
+fn rows_in_order_are_summed_by_warps_in_vectors() {
+    check_on(
+        &without_islands(),
+        &row_sums(5_000, 384),
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[1920000] input 0 "x"
+          b2: f32[5000] output 0 "y"
+        k0 loop [5000] by warps of 32, 256 a workgroup, vectors of 4
+          over [384]:
+            e0: f32 = b0[384*g0 + r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b2[g0] = e0
+    "#]],
+    );
+}
+
+#[test]
+fn long_rows_are_summed_by_blocks() {
+    check_on(
+        &without_islands(),
+        &row_sums(5_000, 6_144),
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[30720000] input 0 "x"
+          b2: f32[5000] output 0 "y"
+        k0 loop [5000] by blocks, 256 a workgroup, vectors of 4
+          over [6144]:
+            e0: f32 = b0[6144*g0 + r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b2[g0] = e0
+    "#]],
+    );
+}
+
+#[test]
+fn columns_in_order_are_summed_by_threads() {
+    let graph = r#"graph {
+  %0: f32[64,10000] = input "x"
+  %1: f32[10000] = sum(%0) {axes=[0]}
+  return %1 as "y"
+}"#;
+    check_on(
+        &without_islands(),
+        graph,
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[640000] input 0 "x"
+          b2: f32[10000] output 0 "y"
+        k0 loop [10000] by threads, 256 a workgroup
+          over [64]:
+            e0: f32 = b0[g0 + 10000*r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b2[g0] = e0
+    "#]],
+    );
+}
+
+#[test]
+fn vectors_need_whole_aligned_elements() {
+    let graph = |n: usize| {
+        format!(
+            r#"graph {{
+  %0: f32[{n}] = input "x"
+  %1: f32[{n}] = exp(%0)
+  %2: bf16[{n}] = cast(%1)
+  return %1 as "y"
+  return %2 as "narrow"
+}}"#
+        )
+    };
+    check_on(
+        &without_islands(),
+        &graph(1 << 16),
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[65536] input 0 "x"
+          b1: f32[65536] output 0 "y"
+          b2: bf16[65536] output 1 "narrow"
+        k0 loop [65536] by threads, 256 a workgroup, vectors of 4
+          each:
+            e0: f32 = b0[g0]
+            e1: f32 = exp e0
+            e2: bf16 = cast e1
+            b1[g0] = e1
+            b2[g0] = e2
+    "#]],
+    );
+    check_on(
+        &without_islands(),
+        &graph((1 << 16) + 2),
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[65538] input 0 "x"
+          b1: f32[65538] output 0 "y"
+          b2: bf16[65538] output 1 "narrow"
+        k0 loop [65538] by threads, 256 a workgroup, vectors of 2
+          each:
+            e0: f32 = b0[g0]
+            e1: f32 = exp e0
+            e2: bf16 = cast e1
+            b1[g0] = e1
+            b2[g0] = e2
+    "#]],
+    );
+    check_on(
+        &without_islands(),
+        &graph((1 << 16) + 1),
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[65537] input 0 "x"
+          b1: f32[65537] output 0 "y"
+          b2: bf16[65537] output 1 "narrow"
+        k0 loop [65537] by threads, 256 a workgroup
+          each:
+            e0: f32 = b0[g0]
+            e1: f32 = exp e0
+            e2: bf16 = cast e1
+            b1[g0] = e1
+            b2[g0] = e2
+    "#]],
+    );
+}
+
+#[test]
+fn tiny_kernels_between_library_calls_are_islands() {
+    let graph = r#"graph {
+  %0: f32[8,16] = input "x"
+  %1: f32[16,4] = input "w"
+  %2: f32[8] = sum(%0) {axes=[1]}
+  %3: f32[8] = flip(%2) {axes=[0]}
+  %4: f32[8,1] = reshape(%3)
+  %5: f32[8,16] = broadcast(%4)
+  %6: f32[8,16] = sub(%0, %5)
+  %7: f32[8,4] = dot(%6, %1)
+  %8: f32[4] = sum(%7) {axes=[0]}
+  %9: f32[4] = flip(%8) {axes=[0]}
+  %10: f32[1,4] = reshape(%9)
+  %11: f32[8,4] = broadcast(%10)
+  %12: f32[8,4] = mul(%7, %11)
+  return %12 as "y"
+}"#;
+    check_on(
+        &gpu(),
+        graph,
+        expect![[r#"
+        plan, arena 768 bytes
+          b0: f32[128] input 0 "x"
+          b1: f32[64] input 1 "w"
+          b2: f32[8] at 512 "sum"
+          b3: f32[128] at 0 "sub"
+          b4: f32[32] at 512 "dot"
+          b5: f32[4] at 0 "sum"
+          b6: f32[32] output 0 "y"
+        island k0 to k1
+        k0 loop [8] by threads, 128 a workgroup
+          over [16]:
+            e0: f32 = b0[16*g0 + r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b2[g0] = e0
+        k1 loop [8, 16] by threads, 128 a workgroup
+          each:
+            e0: f32 = b0[16*g0 + g1]
+            e1: f32 = b2[-g0 + 7]
+            e2: f32 = sub e0, e1
+            b3[16*g0 + g1] = e2
+        k2 dot
+            b4[32, 4, 1] = b3[0, 16, 1], b1[0, 4, 1] b=1 m=8 n=4 k=16
+        island k3 to k4
+        k3 loop [4] by threads, 32 a workgroup
+          over [8]:
+            e0: f32 = b4[g0 + 4*r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b5[g0] = e0
+        k4 loop [8, 4] by threads, 32 a workgroup
+          each:
+            e0: f32 = b4[4*g0 + g1]
+            e1: f32 = b5[-g1 + 3]
+            e2: f32 = mul e0, e1
+            b6[4*g0 + g1] = e2
+    "#]],
     );
 }

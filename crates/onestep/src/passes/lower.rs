@@ -154,7 +154,10 @@ impl Places<'_> {
                 Ok(phases) => {
                     builder.visited.push(id);
                     let scopes = scopes(self.graph, &builder.visited);
-                    return Kernel { scopes, kind: KernelKind::Loop(LoopKernel { grid: grid.extents(), phases }) };
+                    return Kernel {
+                        scopes,
+                        kind: KernelKind::Loop(LoopKernel { grid: grid.extents(), phases, ..LoopKernel::default() }),
+                    };
                 }
                 Err(Split { var: Var::Grid(i), inner }) => grid.split(i, inner),
                 Err(Split { var: Var::Reduce(i), inner }) => reduce.split(i, inner),

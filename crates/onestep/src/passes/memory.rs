@@ -69,7 +69,7 @@ mod tests {
             plan.kernels.push(Kernel { scopes: Vec::new(), kind });
             last = next;
         }
-        let target = Target { name: "test".into(), alignment: 64, row_limit: 1, reduce_lanes: 512, strip_bytes: 0, epilogues: false };
+        let target = Target { name: "test".into(), row_limit: 1, ..Target::default() };
         place(&mut plan, &target, true);
         // A chain needs two buffers at a time.
         assert_eq!(plan.arena_bytes, 2 * 448);

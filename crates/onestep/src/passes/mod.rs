@@ -4,6 +4,7 @@
 mod collapse;
 mod epilogue;
 mod fuse;
+mod islands;
 mod lower;
 mod memory;
 mod merge;
@@ -12,6 +13,7 @@ mod simplify;
 mod split;
 mod strips;
 mod views;
+mod workers;
 
 use std::str::FromStr;
 
@@ -31,17 +33,21 @@ pub struct Passes {
     pub fuse: bool,
     /// Joins loop variables, splits large reductions, and marks strips.
     pub schedule: bool,
+    /// Decides who computes what on devices of many threads.
+    pub workers: bool,
+    /// Marks runs of tiny kernels that one workgroup runs.
+    pub islands: bool,
     /// Lets intermediates share memory.
     pub memory: bool,
 }
 
 impl Passes {
     /// The names that [`Passes::from_str`] knows.
-    pub const NAMES: [&str; 4] = ["simplify", "fuse", "schedule", "memory"];
+    pub const NAMES: [&str; 6] = ["simplify", "fuse", "schedule", "workers", "islands", "memory"];
 
     /// Every pass.
     pub fn all() -> Self {
-        Passes { simplify: true, fuse: true, schedule: true, memory: true }
+        Passes { simplify: true, fuse: true, schedule: true, workers: true, islands: true, memory: true }
     }
 
     /// Every pass but those that the environment variable `ONESTEP_PASSES` switches off.
@@ -63,6 +69,8 @@ impl FromStr for Passes {
                 Some("simplify") => &mut passes.simplify,
                 Some("fuse") => &mut passes.fuse,
                 Some("schedule") => &mut passes.schedule,
+                Some("workers") => &mut passes.workers,
+                Some("islands") => &mut passes.islands,
                 Some("memory") => &mut passes.memory,
                 _ => {
                     let names = Passes::NAMES.join(", -");
@@ -104,6 +112,12 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
         split::split(&mut plan, target);
         collapse::collapse_all(&mut plan);
         strips::mark(&mut plan, target);
+    }
+    if passes.workers {
+        workers::decide_all(&mut plan, target);
+    }
+    if passes.islands {
+        islands::mark(&mut plan, target);
     }
     memory::place(&mut plan, target, passes.memory);
     Ok(Compiled { graph, plan })

@@ -2,6 +2,7 @@
 //! of the grid, and a second kernel folds their results. Parts are fixed by shape and target, never by load,
 //! so that results are deterministic.
 
+use super::workers::largest_workgroup;
 use crate::plan::{
     Affine, BufferId, Expr, ExprId, Fold, Kernel, KernelKind, Load, LoopKernel, Out, Phase, Place, Plan, Target, Typed,
     Var,
@@ -31,12 +32,12 @@ pub(super) fn split(plan: &mut Plan, target: &Target) {
 /// How many parts a phase's reduction is cut into; 1 where it is left whole.
 fn parts(phase: &Phase, grid: &[usize], target: &Target) -> usize {
     let total: usize = phase.reduce.iter().product();
+    let points = grid.iter().product::<usize>() * workers(phase, grid, target);
     let folds = phase.outs.iter().all(|o| matches!(o, Out::Reduce { fold: Fold::Value(_), .. }));
     let Some(&last) = phase.reduce.last() else { return 1 };
     if !folds || total < WORTH_SPLITTING {
         return 1;
     }
-    let points: usize = grid.iter().product();
     let most = match grid.last() {
         _ if points * 4 <= target.reduce_lanes => target.reduce_lanes / points.max(1),
         // Many points of which few are neighbours: parts of the walk that follow them make a longer run.
@@ -58,13 +59,31 @@ fn continues(phase: &Phase, grid: &[usize]) -> bool {
     phase.body.iter().any(|t| matches!(&t.expr, Expr::Load(l) if follows(&l.index)))
 }
 
+/// Threads that share a row: those of a workgroup, where the target has them and the row lies in order.
+fn workers(phase: &Phase, grid: &[usize], target: &Target) -> usize {
+    let total: usize = phase.reduce.iter().product();
+    if rows_in_order(phase, grid) { largest_workgroup(target).min(total).max(1) } else { 1 }
+}
+
+/// Whether neighbouring elements of a row are neighbours in memory, rather than those of neighbouring points.
+fn rows_in_order(phase: &Phase, grid: &[usize]) -> bool {
+    let near = |var: Var| {
+        let near = |a: &Affine| a.coefficient(var) == 1;
+        phase.body.iter().filter(|t| matches!(&t.expr, Expr::Load(l) if near(&l.index))).count()
+    };
+    let (Some(inner), Some(innermost)) = (phase.reduce.len().checked_sub(1), grid.len().checked_sub(1)) else {
+        return true;
+    };
+    near(Var::Reduce(inner as u32)) > near(Var::Grid(innermost as u32))
+}
+
 /// A kernel as a sequence of kernels with every large reduction in two stages.
 fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKernel> {
     if whole.phases.iter().all(|p| parts(p, &whole.grid, target) == 1) {
         return vec![whole.clone()];
     }
     let mut kernels = Vec::new();
-    let mut current = LoopKernel { grid: whole.grid.clone(), phases: Vec::new() };
+    let mut current = LoopKernel { grid: whole.grid.clone(), ..LoopKernel::default() };
     // Where the carries of finished kernels are kept, one element a grid point.
     let mut kept: Vec<(usize, BufferId)> = Vec::new();
     for (i, phase) in whole.phases.iter().enumerate() {
@@ -74,7 +93,8 @@ fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKerne
             continue;
         }
         finish(plan, &mut kernels, &mut current, &whole.phases[i..], &mut kept);
-        let (first, second) = two_stages(plan, &with_kept(phase, &whole.grid, &kept), &whole.grid, count);
+        let shared = workers(phase, &whole.grid, target) > 1;
+        let (first, second) = two_stages(plan, &with_kept(phase, &whole.grid, &kept), &whole.grid, count, shared);
         kernels.push(first);
         current.phases.push(second);
     }
@@ -134,20 +154,16 @@ fn finish(
     }
     if !current.phases.is_empty() {
         let grid = current.grid.clone();
-        kernels.push(std::mem::replace(current, LoopKernel { grid, phases: Vec::new() }));
+        kernels.push(std::mem::replace(current, LoopKernel { grid, ..LoopKernel::default() }));
     }
 }
 
-/// The kernel that folds each part, and the phase that folds the parts.
-fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (LoopKernel, Phase) {
+/// The kernel that folds each part, and the phase that folds the parts. A part that several threads share is a
+/// run of the row, else every so manyth element of it.
+fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize, shared: bool) -> (LoopKernel, Phase) {
     let inner = phase.reduce.len() - 1;
     // Parts go where neighbouring points read neighbouring elements.
-    let near = |var: Var| {
-        let near = |a: &Affine| a.coefficient(var) == 1;
-        phase.body.iter().filter(|t| matches!(&t.expr, Expr::Load(l) if near(&l.index))).count()
-    };
-    let innermost = Var::Grid(grid.len().saturating_sub(1) as u32);
-    let parts_last = grid.is_empty() || near(Var::Reduce(inner as u32)) > near(innermost);
+    let parts_last = rows_in_order(phase, grid);
     let place = match parts_last {
         true => grid.len(),
         false if continues(phase, grid) => grid.len() - 1,
@@ -159,11 +175,15 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (
     let mut first = phase.clone();
     first.reduce[inner] /= parts;
     // Parts of one element leave no variable to walk.
-    let left = if first.reduce[inner] == 1 { 0 } else { parts as i64 };
+    let (across, left) = match first.reduce[inner] {
+        1 => (1, 0),
+        run if shared => (run as i64, 1),
+        _ => (1, parts as i64),
+    };
     first.map_indices(|a| {
         a.substitute(|var| match var {
             Var::Grid(i) if i as usize >= place => Affine::var(Var::Grid(i + 1), 1),
-            Var::Reduce(i) if i as usize == inner => Affine::var(part, 1).plus(&Affine::var(var, 1), left),
+            Var::Reduce(i) if i as usize == inner => Affine::var(part, across).plus(&Affine::var(var, 1), left),
             other => Affine::var(other, 1),
         })
     });
@@ -188,5 +208,5 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize) -> (
         second.body.push(Typed { expr: load(buffer, index), dtype: *dtype });
         second.outs.push(Out::Reduce { fold: *fold, value, carry: *carry, dtype: *dtype });
     }
-    (LoopKernel { grid: wide, phases: vec![first, store] }, second)
+    (LoopKernel { grid: wide, phases: vec![first, store], ..LoopKernel::default() }, second)
 }

@@ -147,7 +147,7 @@ fn loop_accesses(plan: &Plan, kernel: &LoopKernel, count: usize) -> Option<Vec<A
             Var::Reduce(i) => phase.reduce.get(i as usize).copied(),
             Var::Let(_) => None,
         };
-        let single = LoopKernel { grid: kernel.grid.clone(), phases: vec![phase.clone()] };
+        let single = LoopKernel { grid: kernel.grid.clone(), phases: vec![phase.clone()], ..LoopKernel::default() };
         for Load { buffer, index, .. } in single.loads() {
             let by_strip = keeps_to_strip(index, outer, plan.buffer(*buffer).len, count, extent);
             all.push(Access { buffer: *buffer, writes: false, by_strip, sums: false });

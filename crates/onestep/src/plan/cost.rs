@@ -278,7 +278,7 @@ fn product<'a>(extents: impl IntoIterator<Item = &'a usize>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ConvDirection, ExprId, Fold, Load, Place, Typed};
+    use super::super::{ConvDirection, Epilogue, ExprId, Fold, Load, Place, Typed};
     use super::*;
     use crate::ir::{Binary, Compare, ConvSpec, DType, ReduceOp, Unary};
 
@@ -321,7 +321,7 @@ mod tests {
     fn loads(grid: &[usize], reduce: &[usize], body: Vec<Typed>) -> KernelKind {
         let outs = vec![store(1, Affine::constant(0), body.len() as u32 - 1)];
         let phases = vec![Phase { reduce: reduce.to_vec(), body, outs, ..Phase::default() }];
-        KernelKind::Loop(LoopKernel { grid: grid.to_vec(), phases })
+        KernelKind::Loop(LoopKernel { grid: grid.to_vec(), phases, ..LoopKernel::default() })
     }
 
     const R: Var = Var::Reduce(0);
@@ -358,7 +358,7 @@ mod tests {
             outs: vec![store(2, var(&[(G, 7), (R, 1)]), 6)],
             ..Phase::default()
         };
-        let kernel = LoopKernel { grid: vec![5], phases: vec![sum, divide] };
+        let kernel = LoopKernel { grid: vec![5], phases: vec![sum, divide], ..LoopKernel::default() };
         check(&plan, KernelKind::Loop(kernel), 35 * 3 + 35 * 3, (35 + 7) * 4, 35 * 4);
     }
 
@@ -391,7 +391,7 @@ mod tests {
             let body = vec![load(1, var(&[(G, 1)])), load(0, var(&[(Var::Let(0), 4), (H, 1)]))];
             let outs = vec![store(2, var(&[(G, 4), (H, 1)]), 1)];
             let phases = vec![Phase { lets, body, outs, ..Phase::default() }];
-            KernelKind::Loop(LoopKernel { grid: vec![rows, 4], phases })
+            KernelKind::Loop(LoopKernel { grid: vec![rows, 4], phases, ..LoopKernel::default() })
         };
         // Rows of a table [10, 4] by indices: 3 of them at most, then all.
         for (rows, touched) in [(3, 12), (30, 40)] {

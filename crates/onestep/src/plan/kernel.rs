@@ -1,6 +1,7 @@
 //! Kernels: loop nests over expressions, and the library calls that no loop nest should imitate.
 
 use super::index::{Affine, Guard, Var};
+use super::schedule::Schedule;
 use super::{BufferId, ExprId};
 use crate::ir::{ArgOp, Binary, Compare, ConvSpec, DType, ReduceOp, Unary};
 
@@ -29,6 +30,8 @@ pub struct LoopKernel {
     pub grid: Vec<usize>,
     /// What happens at each grid point.
     pub phases: Vec<Phase>,
+    /// Who computes what, for devices of many threads.
+    pub schedule: Schedule,
 }
 
 /// For each point of the reduced space (just once if that is empty): evaluate the body, then fold or store.
@@ -388,6 +391,17 @@ impl LoopKernel {
         self.grid.iter().product()
     }
 
+    /// Expressions evaluated over all points: what decides whether more threads pay.
+    pub fn work(&self) -> u64 {
+        let evaluated = |p: &Phase| (p.reduce.iter().product::<usize>() * (p.body.len() + 1)) as u64;
+        self.points() as u64 * self.phases.iter().map(evaluated).sum::<u64>()
+    }
+
+    /// The length of the longest reduced space, 1 where there is none.
+    pub fn longest_row(&self) -> usize {
+        self.phases.iter().map(|p| p.reduce.iter().product()).max().unwrap_or(1)
+    }
+
     /// Every load of every phase.
     pub fn loads(&self) -> impl Iterator<Item = &Load> {
         self.phases.iter().flat_map(|p| &p.body).filter_map(|t| match &t.expr {
@@ -405,7 +419,7 @@ impl LoopKernel {
             outs: vec![Out::Store { buffer: to, index, value: ExprId(0) }],
             ..Phase::default()
         };
-        LoopKernel { grid: vec![len], phases: vec![phase] }
+        LoopKernel { grid: vec![len], phases: vec![phase], ..LoopKernel::default() }
     }
 
     /// Whether no point reads what another point writes: a buffer that is both read and written is read

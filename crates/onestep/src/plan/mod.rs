@@ -4,6 +4,7 @@
 mod cost;
 mod index;
 mod kernel;
+mod schedule;
 mod text;
 
 pub use cost::Traffic;
@@ -11,6 +12,8 @@ pub use index::{Affine, Guard, Var};
 pub use kernel::{
     ConvDirection, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase, Typed,
 };
+
+pub use schedule::{Schedule, Workers, is_vector};
 
 use std::ops::Range;
 
@@ -93,6 +96,9 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// The kernels in the order they run.
     pub kernels: Vec<Kernel>,
+    /// Runs of small loop kernels, in order and apart, that a device of many threads had better run as one:
+    /// one workgroup walks each member's points, with a barrier between members.
+    pub islands: Vec<Range<usize>>,
     /// Runs of kernels, in order and apart, that had better go through the batch strip by strip.
     pub strips: Vec<Strips>,
     /// Bytes of the arena that holds the intermediates.
@@ -134,4 +140,36 @@ pub struct Target {
     pub epilogues: bool,
     /// Bytes of cache that a run of kernels may fill when it goes through a batch strip by strip. 0: no strips.
     pub strip_bytes: usize,
+    /// Threads that run in step and exchange values cheaply (a power of two): a warp, a subgroup.
+    pub subgroup: usize,
+    /// Most threads in a workgroup. 1: kernels keep the default [`Schedule`].
+    pub workgroup: usize,
+    /// Bytes that the threads of a workgroup share.
+    pub shared_bytes: usize,
+    /// Bytes that a thread loads or stores at once. 0: no vectors.
+    pub vector_bytes: usize,
+    /// Most work ([`LoopKernel::work`]) of an island's members together. 0: no islands.
+    pub island_work: u64,
+    /// Most buffers that an island may use, the arena counting as one.
+    pub bindings: usize,
+}
+
+impl Default for Target {
+    /// A processor whose threads each run kernels alone: no workgroups, vectors or islands.
+    fn default() -> Self {
+        Target {
+            name: String::new(),
+            alignment: 64,
+            row_limit: 4096,
+            reduce_lanes: 512,
+            epilogues: false,
+            strip_bytes: 0,
+            subgroup: 1,
+            workgroup: 1,
+            shared_bytes: 0,
+            vector_bytes: 0,
+            island_work: 0,
+            bindings: usize::MAX,
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Buffer, BufferId, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase, Place, Plan,
-    Typed,
+    Buffer, BufferId, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase, Place,
+    Plan, Schedule, Typed,
 };
 
 impl fmt::Display for Plan {
@@ -17,6 +17,9 @@ impl fmt::Display for Plan {
         for (i, kernel) in self.kernels.iter().enumerate() {
             if let Some(strips) = self.strips.iter().find(|s| s.kernels.start == i) {
                 writeln!(f, "in {} strips, k{i} to k{}:", strips.count, strips.kernels.end - 1)?;
+            }
+            if let Some(island) = self.islands.iter().find(|r| r.start == i) {
+                writeln!(f, "island k{} to k{}", island.start, island.end - 1)?;
             }
             write!(f, "k{i} {kernel}")?;
         }
@@ -42,7 +45,12 @@ impl fmt::Display for Buffer {
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            KernelKind::Loop(k) => write!(f, "{} {:?}", self.kind_name(), k.grid)?,
+            KernelKind::Loop(k) => {
+                write!(f, "{} {:?}", self.kind_name(), k.grid)?;
+                if k.schedule != Schedule::default() {
+                    write!(f, " {}", k.schedule)?;
+                }
+            }
             KernelKind::Library(_) => write!(f, "{}", self.kind_name())?,
         }
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();

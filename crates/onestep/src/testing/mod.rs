@@ -10,6 +10,7 @@ mod reductions;
 use crate::backend::reference::{Evaluated, Value, evaluate};
 use crate::error::Result;
 use crate::ir::{DType, Graph, Literal, NodeId, Op, StateId, Type};
+use crate::plan::Target;
 
 /// 32 well-mixed bits of an index and a seed: a Weyl step and MurmurHash3's finalizer.
 fn hash(seed: u32, i: u32) -> u32 {
@@ -27,6 +28,23 @@ pub fn hash_uniform(seed: u32, i: u32) -> f32 {
 /// `n` numbers in [lo, hi): `lo + (hi - lo) * hash_uniform(seed, i)` in f32 arithmetic.
 pub fn fill(seed: u32, n: usize, lo: f32, hi: f32) -> Vec<f32> {
     (0..n).map(|i| lo + (hi - lo) * hash_uniform(seed, i as u32)).collect()
+}
+
+/// What passes may know of an imagined GPU: warps of 32, workgroups of up to 1,024 threads that share 48 KiB,
+/// loads of 16 bytes, 31 buffers to a kernel. For tests of plans and of printed kernels; no device is like it.
+pub fn gpu() -> Target {
+    Target {
+        name: "gpu".into(),
+        alignment: 256,
+        reduce_lanes: 4096,
+        subgroup: 32,
+        workgroup: 1024,
+        shared_bytes: 48 << 10,
+        vector_bytes: 16,
+        island_work: 1 << 16,
+        bindings: 31,
+        ..Target::default()
+    }
 }
 
 /// A small graph with what goes in, to be run on a backend and on the reference.

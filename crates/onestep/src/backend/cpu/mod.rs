@@ -62,7 +62,13 @@ impl Backend for Cpu {
     }
 
     fn target(&self) -> Target {
-        Target { name: "cpu".into(), alignment: 64, row_limit: 1 << 14, reduce_lanes: 512, strip_bytes: STRIP_BYTES, epilogues: true }
+        Target {
+            name: "cpu".into(),
+            row_limit: 1 << 14,
+            strip_bytes: STRIP_BYTES,
+            epilogues: true,
+            ..Target::default()
+        }
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {

@@ -22,7 +22,7 @@ impl Backend for Reference {
     }
 
     fn target(&self) -> Target {
-        Target { name: "reference".into(), alignment: 64, row_limit: 4096, reduce_lanes: 512, strip_bytes: 0, epilogues: false }
+        Target { name: "reference".into(), ..Target::default() }
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {

@@ -1,0 +1,191 @@
+//! What a kernel binds, and how it sees each buffer: typed memory, or words that hold several elements or
+//! elements of several types.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::ir::DType;
+use crate::plan::{BufferId, Expr, LoopKernel, Out, Place, Plan, is_vector};
+
+/// Whether a kernel writes what it binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It only reads.
+    Read,
+    /// It reads and writes, or must be bound as if it did: WGSL devices forbid that a kernel writes one part
+    /// of a memory and binds another part of it for reading alone.
+    ReadWrite,
+}
+
+/// What is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A buffer from its first element on. WGSL sees whole words of four bytes: its size is rounded up.
+    Buffer(BufferId),
+    /// The plan's whole arena.
+    Arena,
+}
+
+/// One entry of a kernel's bindings or parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// What is bound.
+    pub bound: Bound,
+    /// Whether it is written.
+    pub access: Access,
+}
+
+/// How elements lie in what is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// As an array of their own type.
+    Typed,
+    /// As an array of 32-bit words.
+    Words,
+    /// As words of which threads write parts: atomically, or they would undo each other's parts.
+    Atomic,
+}
+
+/// How a kernel sees a buffer.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    /// The variable.
+    pub name: String,
+    pub dtype: DType,
+    pub storage: Storage,
+    /// Number of the buffer's first element, counted from where the variable starts.
+    pub first: usize,
+    /// Elements that every access takes at once; 1 where some take one.
+    pub width: usize,
+    pub written: bool,
+    /// Whether no other buffer of the kernel shares its memory, or none of them is written.
+    pub alone: bool,
+}
+
+/// What a language can bind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Whether elements of less than 32 bits lie in words, and one memory is either written or read.
+    pub words: bool,
+    /// Most bindings of a kernel.
+    pub most: usize,
+}
+
+/// A kernel's bindings in order with how each is seen, and how it sees each buffer.
+pub(super) struct Bindings {
+    pub list: Vec<(Binding, Slot)>,
+    pub slots: BTreeMap<BufferId, Slot>,
+}
+
+/// How a kernel uses a buffer.
+#[derive(Clone, Copy, Default)]
+struct Use {
+    written: bool,
+    /// Some store writes a part of a word.
+    part: bool,
+    /// The width of every access, or 1; `None` before the first.
+    width: Option<usize>,
+}
+
+/// Collects the bindings of kernels that are printed as one.
+pub(super) fn collect<'a>(
+    plan: &Plan,
+    members: impl Iterator<Item = &'a LoopKernel>,
+    rules: Rules,
+) -> Result<Bindings> {
+    let uses = uses(plan, members);
+    let arena = |id: &BufferId| matches!(plan.buffer(*id).place, Place::Arena(_));
+    let writes_arena = uses.iter().any(|(id, u)| u.written && arena(id));
+    let alone = |id: BufferId| {
+        let shared = |(&other, u): (&BufferId, &Use)| {
+            other != id && (u.written || uses[&id].written) && overlap(plan, id, other)
+        };
+        !uses.iter().any(shared)
+    };
+    let apart = uses.keys().filter(|id| !arena(id)).count();
+    let joined = rules.words && (uses.len() > rules.most || uses.keys().any(|&id| arena(&id) && !alone(id)));
+    let needed = if joined { apart + 1 } else { uses.len() };
+    if needed > rules.most {
+        return Err(Error::unsupported(format!(
+            "binds {needed} buffers, but the device takes {}; raise its limit, or switch fusion off \
+             (ONESTEP_PASSES=-fuse)",
+            rules.most
+        )));
+    }
+    let word = |u: &Use, dtype: DType| match (rules.words && dtype.size() < 4, u.part) {
+        (false, _) => Storage::Typed,
+        (true, false) => Storage::Words,
+        (true, true) => Storage::Atomic,
+    };
+    let parts = uses.iter().any(|(id, u)| arena(id) && u.part && plan.buffer(*id).dtype.size() < 4);
+    let mut bindings = Bindings { list: Vec::new(), slots: BTreeMap::new() };
+    for (&id, u) in &uses {
+        let dtype = plan.buffer(id).dtype;
+        let slot = match plan.buffer(id).place {
+            Place::Arena(offset) if joined => Slot {
+                name: "arena".into(),
+                dtype,
+                storage: if parts { Storage::Atomic } else { Storage::Words },
+                first: offset.unwrap_or_else(|| panic!("onestep bug: memory is not planned")) / dtype.size(),
+                width: 1,
+                written: writes_arena,
+                alone: true,
+            },
+            _ => Slot {
+                name: format!("b{}", id.0),
+                dtype,
+                storage: word(u, dtype),
+                first: 0,
+                width: u.width.unwrap_or(1),
+                written: u.written || (rules.words && arena(&id) && writes_arena),
+                alone: alone(id),
+            },
+        };
+        let bound = if joined && arena(&id) { Bound::Arena } else { Bound::Buffer(id) };
+        if !bindings.list.iter().any(|(b, _)| b.bound == bound) {
+            let access = if slot.written { Access::ReadWrite } else { Access::Read };
+            bindings.list.push((Binding { bound, access }, slot.clone()));
+        }
+        bindings.slots.insert(id, slot);
+    }
+    Ok(bindings)
+}
+
+fn uses<'a>(plan: &Plan, members: impl Iterator<Item = &'a LoopKernel>) -> BTreeMap<BufferId, Use> {
+    let mut uses: BTreeMap<BufferId, Use> = BTreeMap::new();
+    let mut note = |id: BufferId, width: usize, written: bool| {
+        let u = uses.entry(id).or_default();
+        u.written |= written;
+        u.part |= written && !(width * plan.buffer(id).dtype.size()).is_multiple_of(4);
+        u.width = Some(if u.width.is_none_or(|w| w == width) { width } else { 1 });
+    };
+    for kernel in members {
+        for phase in &kernel.phases {
+            let axis = kernel.vector_axis(phase);
+            let width = |together: &dyn Fn(crate::plan::Var) -> bool| {
+                axis.filter(|a| together(*a)).map_or(1, |_| kernel.schedule.vector)
+            };
+            for typed in &phase.body {
+                if let Expr::Load(l) = &typed.expr {
+                    let together = |a| is_vector(&l.index, &l.guards, a, kernel.schedule.vector);
+                    note(l.buffer, width(&together), false);
+                }
+            }
+            for out in &phase.outs {
+                if let Out::Store { buffer, index, .. } = out {
+                    note(*buffer, width(&|a| is_vector(index, &[], a, kernel.schedule.vector)), true);
+                }
+            }
+        }
+    }
+    uses
+}
+
+/// Whether two buffers share memory.
+pub(super) fn overlap(plan: &Plan, a: BufferId, b: BufferId) -> bool {
+    let range = |id: BufferId| match plan.buffer(id).place {
+        Place::Arena(Some(start)) => Some(start..start + plan.buffer(id).bytes()),
+        _ => None,
+    };
+    a == b || matches!((range(a), range(b)), (Some(a), Some(b)) if a.start < b.end && b.start < a.end)
+}

@@ -1,0 +1,125 @@
+//! Source text for devices of many threads: one printer walks the phases and expressions of loop kernels, a
+//! small dialect says how a language writes them. Knows no device: it neither compiles text nor runs it, and
+//! library kernels are not its business.
+//!
+//! What is printed keeps the meaning the CPU backend gives a plan: floats are computed in f32 and rounded to
+//! their dtype when cast or stored, integers wrap, a division by zero gives 0, casts saturate, NaN goes
+//! through maxima and minima. Fast-math options of a compiler break that and must stay off. Reductions fold
+//! in a fixed order, without float atomics, so that results do not vary from run to run.
+
+mod bindings;
+mod cuda;
+mod dialect;
+mod helpers;
+mod printer;
+mod ranges;
+mod wgsl;
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::plan::{KernelKind, Plan, Workers};
+
+pub use bindings::{Access, Binding, Bound};
+use dialect::Dialect;
+
+/// A language to print in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// CUDA C++ without headers; warps have 32 lanes.
+    Cuda,
+    /// WGSL without extensions.
+    Wgsl {
+        /// Storage buffers that a kernel may bind on the device. A kernel that needs more binds the arena as
+        /// one.
+        bindings: usize,
+    },
+}
+
+/// A printed kernel and how to launch it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// The kernel's name in the text: `k3`, or `k3_to_k7` for an island.
+    pub entry: String,
+    /// Helper functions and types it uses, each complete, in an order in which they can stand.
+    pub helpers: Vec<String>,
+    /// The kernel alone.
+    pub kernel: String,
+    /// Threads of a workgroup.
+    pub threads: usize,
+    /// Workgroups on each of three axes.
+    pub groups: [usize; 3],
+    /// What to bind, in order.
+    pub bindings: Vec<Binding>,
+}
+
+impl Source {
+    /// The whole text.
+    pub fn text(&self) -> String {
+        text([self])
+    }
+}
+
+/// The text of several kernels with their helpers once: for languages whose kernels can share a file (CUDA
+/// C++; a WGSL kernel's bindings are global, so it wants a file of its own).
+pub fn text<'a>(sources: impl IntoIterator<Item = &'a Source>) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let sources: Vec<&Source> = sources.into_iter().collect();
+    for helper in sources.iter().flat_map(|s| &s.helpers) {
+        if !parts.contains(&helper.as_str()) {
+            parts.push(helper);
+        }
+    }
+    parts.extend(sources.iter().map(|s| s.kernel.as_str()));
+    parts.join("\n")
+}
+
+/// What a device launches, in order: islands, and kernels one by one.
+pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
+    let mut all = Vec::new();
+    let mut at = 0;
+    while at < plan.kernels.len() {
+        let island = plan.islands.iter().find(|r| r.start == at).cloned();
+        let run = island.unwrap_or(at..at + 1);
+        at = run.end;
+        all.push(run);
+    }
+    all
+}
+
+/// Prints a loop kernel of a plan, or an island of them (`kernels` is then the island's range). Memory must
+/// have been planned. An error says what the language cannot hold: f64, or for WGSL indices beyond 32 bits and
+/// more buffers than a kernel may bind.
+pub fn print(plan: &Plan, kernels: Range<usize>, language: Language) -> Result<Source> {
+    let dialect: &dyn Dialect = match &language {
+        Language::Cuda => &cuda::Cuda,
+        Language::Wgsl { bindings } => &wgsl::Wgsl { bindings: *bindings },
+    };
+    let place = || match kernels.len() {
+        1 => format!("kernel k{}", kernels.start),
+        _ => format!("island k{} to k{}", kernels.start, kernels.end - 1),
+    };
+    let members: Vec<_> = plan.kernels[kernels.clone()]
+        .iter()
+        .map(|k| match &k.kind {
+            KernelKind::Loop(nest) => nest,
+            KernelKind::Library(call) => panic!("onestep bug: {} is a library call, not a loop nest", call.name()),
+        })
+        .collect();
+    let threads = members.first().map_or(1, |m| m.schedule.threads);
+    for m in &members {
+        let s = m.schedule;
+        let whole = match s.workers {
+            Workers::Thread => true,
+            Workers::Warp(lanes) => lanes.is_power_of_two() && threads.is_multiple_of(lanes),
+            Workers::Block => threads.is_power_of_two(),
+        };
+        assert!(s.threads == threads && whole, "onestep bug: {} does not fit {threads} threads", s);
+    }
+    let entry = match kernels.len() {
+        1 => format!("k{}", kernels.start),
+        _ => format!("k{}_to_k{}", kernels.start, kernels.end - 1),
+    };
+    let numbered: Vec<_> = kernels.clone().zip(members).collect();
+    printer::print(plan, &entry, &numbered, threads, dialect).map_err(|e: Error| e.at(place()))
+}

@@ -1,0 +1,270 @@
+//! Source text for GPUs: what kernels look like, that their languages accept them, and that the CUDA C++ ones,
+//! run on the host, compute what the reference does.
+
+mod host;
+mod programs;
+mod wgsl;
+
+use std::path::PathBuf;
+
+use expect_test::{ExpectFile, expect, expect_file};
+use host::Job;
+use onestep::codegen::{Access, Binding, Bound, Language, print};
+use onestep::ir::Graph;
+use onestep::plan::Place;
+use onestep::testing::{OpCase, op_cases};
+use programs::planned;
+use wgsl::{WGSL, sources};
+
+/// With islands, and without them.
+const SWITCHES: [&str; 2] = ["", "-islands"];
+
+fn check(case: &OpCase, language: Language, expected: ExpectFile) {
+    check_with(case, "-islands", language, expected);
+}
+
+fn check_with(case: &OpCase, passes: &str, language: Language, expected: ExpectFile) {
+    let plan = planned(&case.graph, passes);
+    let kernels: Vec<String> = sources(&plan, language).into_iter().map(|s| s.kernel).collect();
+    expected.assert_eq(&kernels.join("\n"));
+}
+
+/// Every program under some switches of passes.
+fn jobs(switches: &[&str]) -> Vec<Job> {
+    let cases: Vec<OpCase> = programs::all().into_iter().chain(op_cases()).collect();
+    let mut jobs: Vec<Job> = Vec::new();
+    for case in cases {
+        let first = jobs.len();
+        for passes in switches {
+            let plan = planned(&case.graph, passes);
+            // Most programs are one kernel, whatever the switches.
+            if jobs[first..].iter().all(|j| j.plan != plan) {
+                jobs.push(Job { case: case.clone(), plan });
+            }
+        }
+    }
+    jobs
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("codegen")
+}
+
+#[test]
+fn naga_accepts_all_wgsl() {
+    let (mut wrong, mut count, mut joined) = (Vec::new(), 0, 0);
+    for job in jobs(&[SWITCHES.as_slice(), &["-fuse,-islands"]].concat()) {
+        let tight = wgsl::tight(&job.plan);
+        joined += tight.len();
+        for source in sources(&job.plan, WGSL).into_iter().chain(tight) {
+            let text = source.text();
+            count += 1;
+            if let Some(fault) = wgsl::fault(&text) {
+                wrong.push(format!("{} {}\n{fault}\n{text}", job.case.name, source.entry));
+            }
+        }
+    }
+    println!("{count} kernels, {joined} of them with the arena as one");
+    assert!(count > 3000 && joined > 100);
+    assert!(wrong.is_empty(), "{} kernels are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
+}
+
+#[test]
+fn cuda_kernels_run_on_the_host_agree_with_the_reference() {
+    let jobs = jobs(&SWITCHES);
+    host::write_cuda(&folder(), &jobs);
+    let compiler = match host::compiler() {
+        Ok(compiler) => compiler,
+        Err(why) if std::env::var_os("CI").is_none() => return println!("skipped: no C++ compiler: {why}"),
+        Err(why) => panic!("no C++ compiler, which CI must have: {why}"),
+    };
+    let mut wrong = Vec::new();
+    let results = host::run(&compiler, &folder(), &jobs);
+    for (job, result) in jobs.iter().zip(&results) {
+        if let Some((outputs, states)) = result {
+            wrong.extend(job.case.check(outputs, states).err());
+        }
+    }
+    let run = results.iter().flatten().count();
+    println!("{run} of {} programs ran", jobs.len());
+    assert!(run * 10 > jobs.len() * 8);
+    assert!(wrong.is_empty(), "{} programs are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn views_and_powers() {
+    check(&programs::views(), Language::Cuda, expect_file!["expected/views.cu"]);
+    check(&programs::views(), WGSL, expect_file!["expected/views.wgsl"]);
+}
+
+#[test]
+fn a_reduction_in_two_stages() {
+    check(&programs::bias_gradient(), Language::Cuda, expect_file!["expected/bias_gradient.cu"]);
+}
+
+#[test]
+fn softmax_by_warps_and_over_long_rows() {
+    check(&programs::softmax(10, 100), Language::Cuda, expect_file!["expected/softmax.cu"]);
+    check(&programs::softmax(10, 100), WGSL, expect_file!["expected/softmax.wgsl"]);
+    check(&programs::softmax(4, 8192), Language::Cuda, expect_file!["expected/long_softmax.cu"]);
+    check(&programs::softmax(600, 2048), Language::Cuda, expect_file!["expected/block_softmax.cu"]);
+}
+
+#[test]
+fn a_loss_with_its_gradient() {
+    check(&programs::cross_entropy(), Language::Cuda, expect_file!["expected/cross_entropy.cu"]);
+}
+
+#[test]
+fn layer_norm_and_its_gradients() {
+    check(&programs::layer_norm(), Language::Cuda, expect_file!["expected/layer_norm.cu"]);
+}
+
+#[test]
+fn places_of_extremes() {
+    check(&programs::arg_max(), Language::Cuda, expect_file!["expected/arg_max.cu"]);
+    check(&programs::arg_max(), WGSL, expect_file!["expected/arg_max.wgsl"]);
+}
+
+#[test]
+fn an_optimizer_in_place() {
+    check(&programs::adam(), Language::Cuda, expect_file!["expected/adam.cu"]);
+}
+
+#[test]
+fn random_numbers() {
+    check(&programs::dropout(), Language::Cuda, expect_file!["expected/dropout.cu"]);
+    check(&programs::dropout(), WGSL, expect_file!["expected/dropout.wgsl"]);
+}
+
+#[test]
+fn narrow_floats_and_bytes() {
+    check(&programs::bf16(), Language::Cuda, expect_file!["expected/bf16.cu"]);
+    check(&programs::bf16(), WGSL, expect_file!["expected/bf16.wgsl"]);
+    check(&programs::bytes(), WGSL, expect_file!["expected/bytes.wgsl"]);
+}
+
+#[test]
+fn indices_known_on_the_device() {
+    check(&programs::gather(), Language::Cuda, expect_file!["expected/gather.cu"]);
+}
+
+#[test]
+fn an_island_of_a_loss_and_its_mean() {
+    check_with(&programs::cross_entropy(), "", Language::Cuda, expect_file!["expected/island.cu"]);
+    check_with(&programs::cross_entropy(), "", WGSL, expect_file!["expected/island.wgsl"]);
+}
+
+#[test]
+fn more_than_31_bits_of_elements() {
+    let graph = Graph::parse(
+        r#"graph {
+  %0: f32[70000,70001] = input "x"
+  %1: f32[70000,70001] = flip(%0) {axes=[0]}
+  %2: f32[70000,70001] = neg(%1)
+  return %2 as "y"
+}"#,
+    );
+    let plan = planned(&graph.unwrap(), "");
+    expect![[r#"
+        extern "C" __global__ void __launch_bounds__(256) k0(
+            const float* __restrict__ b0,
+            float* __restrict__ b1) {
+          const long long thread = threadIdx.x;
+          const long long block = blockIdx.x;
+          const long long item = block * 256 + thread;
+          if (item >= 4900070000) {
+            return;
+          }
+          const long long g0 = item / 70001;
+          const long long g1 = item % 70001;
+          {
+            const float e0 = b0[-70001 * g0 + g1 + 4899999999];
+            const float e1 = -e0;
+            b1[70001 * g0 + g1] = e1;
+          }
+        }
+    "#]]
+    .assert_eq(&sources(&plan, Language::Cuda)[0].kernel);
+    let error = print(&plan, 0..1, WGSL).unwrap_err();
+    expect![
+        "kernel k0: counts elements beyond 2^31, which WGSL has no integers for; make the batch or the tensors smaller"
+    ]
+    .assert_eq(&error.to_string());
+}
+
+#[test]
+fn what_a_language_cannot_hold_is_refused() {
+    let graph = r#"graph {
+  %0: f64[4] = input "x"
+  %1: f64[4] = neg(%0)
+  return %1 as "y"
+}"#;
+    let plan = planned(&Graph::parse(graph).unwrap(), "");
+    expect!["kernel k0: computes in f64, which CUDA kernels do not; use f32, or the reference device"]
+        .assert_eq(&print(&plan, 0..1, Language::Cuda).unwrap_err().to_string());
+    let plan = planned(&programs::layer_norm().graph, "-islands");
+    let error = print(&plan, 0..1, Language::Wgsl { bindings: 3 }).unwrap_err();
+    expect!["kernel k0: binds 4 buffers, but the device takes 3; raise its limit, or switch fusion off (ONESTEP_PASSES=-fuse)"].assert_eq(&error.to_string());
+}
+
+#[test]
+fn buffers_that_share_memory() {
+    let graph = Graph::parse(
+        r#"graph {
+  %0: f32[10] = input "x"
+  %1: f32[10] = exp(%0)
+  %2: f32[10] = sqrt(%1)
+  %3: f32[10] = log(%2)
+  return %3 as "y"
+}"#,
+    );
+    let mut plan = planned(&graph.unwrap(), "-fuse,-islands");
+    // As a memory plan may have it that computes in place.
+    plan.buffers
+        .iter_mut()
+        .filter(|b| matches!(b.place, Place::Arena(_)))
+        .for_each(|b| b.place = Place::Arena(Some(256)));
+    expect![[r#"
+        extern "C" __global__ void __launch_bounds__(32) k1(
+            const float* b1,
+            float* b2) {
+          const int thread = threadIdx.x;
+          const int block = blockIdx.x;
+          const int item = block * 32 + thread;
+          if (item >= 10) {
+            return;
+          }
+          const int g0 = item;
+          {
+            const float e0 = b1[g0];
+            const float e1 = sqrtf(e0);
+            b2[g0] = e1;
+          }
+        }
+    "#]]
+    .assert_eq(&sources(&plan, Language::Cuda)[1].kernel);
+    let wgsl = &sources(&plan, WGSL)[1];
+    expect![[r#"
+        @group(0) @binding(0) var<storage, read_write> arena: array<u32>;
+
+        @compute @workgroup_size(32)
+        fn k1(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+          let thread: i32 = i32(local);
+          let block: i32 = i32(group.x);
+          let item: i32 = block * 32 + thread;
+          if (item >= 10) {
+            return;
+          }
+          let g0: i32 = item;
+          {
+            let e0: f32 = bitcast<f32>(arena[g0 + 64]);
+            let e1: f32 = sqrt(e0);
+            arena[g0 + 64] = bitcast<u32>(e1);
+          }
+        }
+    "#]]
+    .assert_eq(&wgsl.kernel);
+    assert_eq!(wgsl.bindings, [Binding { bound: Bound::Arena, access: Access::ReadWrite }]);
+    assert_eq!(wgsl::fault(&wgsl.text()), None);
+}

@@ -1,0 +1,35 @@
+//! WGSL through naga's parser and validator.
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use onestep::codegen::{Bound, Language, Source, launches, print};
+use onestep::plan::{KernelKind, Place, Plan};
+
+/// For a device that binds whatever is asked for.
+pub const WGSL: Language = Language::Wgsl { bindings: 31 };
+
+/// The loop kernels and islands of a plan in a language.
+pub fn sources(plan: &Plan, language: Language) -> Vec<Source> {
+    let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
+    loops.map(|r| print(plan, r, language).unwrap()).collect()
+}
+
+/// The kernels for devices that bind just too little for each of them, so that the arena is bound as one.
+pub fn tight(plan: &Plan) -> Vec<Source> {
+    let arena = |s: &Source| {
+        let of_arena = |b: &Bound| matches!(b, Bound::Buffer(id) if matches!(plan.buffer(*id).place, Place::Arena(_)));
+        s.bindings.iter().filter(|b| of_arena(&b.bound)).count()
+    };
+    let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
+    let pairs = loops.zip(sources(plan, WGSL)).filter(|(_, s)| arena(s) > 1);
+    pairs.map(|(r, s)| print(plan, r, Language::Wgsl { bindings: s.bindings.len() - 1 }).unwrap()).collect()
+}
+
+/// What naga has against a text.
+pub fn fault(text: &str) -> Option<String> {
+    let module = match naga::front::wgsl::parse_str(text) {
+        Ok(module) => module,
+        Err(e) => return Some(e.emit_to_string(text)),
+    };
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    validator.validate(&module).err().map(|e| e.emit_to_string(text))
+}
