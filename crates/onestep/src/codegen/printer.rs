@@ -227,7 +227,7 @@ impl<'a> Printer<'a> {
     /// The point's grid coordinates from its number `item`.
     fn coordinates(&mut self, kernel: &LoopKernel) {
         let used: BTreeSet<Var> =
-            kernel.phases.iter().flat_map(Phase::indices).flat_map(|a| a.terms).map(|t| t.0).collect();
+            kernel.phases.iter().flat_map(Phase::indices).flat_map(|a| &a.terms).map(|t| t.0).collect();
         let vector = if kernel.schedule.workers == Workers::Thread { kernel.schedule.vector } else { 1 };
         self.unravel("item", &kernel.grid, vector, &|i| Var::Grid(i), &used);
     }
@@ -275,7 +275,7 @@ impl<'a> Printer<'a> {
         self.begin_folds(phase);
         let start = self.depth;
         self.open("{");
-        let used: BTreeSet<Var> = phase.indices().into_iter().flat_map(|a| a.terms).map(|t| t.0).collect();
+        let used: BTreeSet<Var> = phase.indices().into_iter().flat_map(|a| &a.terms).map(|t| t.0).collect();
         let shared = match s.workers {
             Workers::Thread => None,
             Workers::Warp(lanes) => Some(lanes),

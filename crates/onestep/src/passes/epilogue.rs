@@ -47,7 +47,7 @@ impl Epilogues {
             if let [mask, positive] = users[sum.index()][..]
                 && is_positive_part(graph, sum, mask, positive)
                 && only(sum, &[mask, positive])
-                && only(mask, &[positive])
+                && !is_root[mask.index()]
             {
                 all.inside[sum.index()] = true;
                 out = positive;
@@ -95,7 +95,7 @@ fn bias(graph: &Graph, root: NodeId, sum: NodeId) -> Option<NodeId> {
     (stays && along_last).then_some(other)
 }
 
-/// Whether `positive` is `mask ? 0 : x` and `mask` is `x <= 0`.
+/// Whether `positive` is `mask ? 0 : x` and `mask` is `x <= 0`, which others can tell from the result.
 fn is_positive_part(graph: &Graph, x: NodeId, mask: NodeId, positive: NodeId) -> bool {
     let (mask_node, node) = (graph.node(mask), graph.node(positive));
     let compares = matches!(mask_node.op, Op::Compare(Compare::Le));

@@ -8,7 +8,7 @@
 use super::epilogue::{Epilogues, Folded};
 use super::lower::{Places, scopes};
 use super::views::{batch_joined, strided};
-use crate::ir::{Graph, NodeId, Op, Shape, StateId, Unary};
+use crate::ir::{Compare, Graph, NodeId, Op, Shape, StateId, Unary};
 use crate::plan::{
     BufferId, ConvDirection, Epilogue, Kernel, KernelKind, LibraryKernel, LoopKernel, Operand, Place, Plan, Target,
 };
@@ -23,7 +23,8 @@ const EXPRESSION_LIMIT: u32 = 200;
 pub(super) fn build(graph: &Graph, target: &Target, fuse: bool) -> Plan {
     let live = graph.live();
     let epilogues = if fuse && target.epilogues { Epilogues::find(graph, &live) } else { Epilogues::none(graph) };
-    let stored = choose(graph, &live, &epilogues, fuse);
+    let mut stored = choose(graph, &live, &epilogues, fuse);
+    let choices = if fuse { choices(graph, &live, &mut stored) } else { vec![None; graph.len()] };
     let mut plan = Plan::default();
     let mut buffers: Vec<Option<BufferId>> = vec![None; graph.len()];
     for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()] && stored[id.index()]) {
@@ -35,7 +36,7 @@ pub(super) fn build(graph: &Graph, target: &Target, fuse: bool) -> Plan {
         };
         buffers[id.index()] = Some(plan.add_buffer(place, node.dtype, node.shape.elements(), name));
     }
-    let places = Places { graph, buffers: &buffers };
+    let places = Places { graph, buffers: &buffers, choices: &choices };
     let mut kernels = Vec::new();
     for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
         let Some(out) = buffers[id.index()] else { continue };
@@ -160,6 +161,31 @@ fn choose(graph: &Graph, live: &[bool], epilogues: &Epilogues, fuse: bool) -> Ve
             return stored;
         }
     }
+}
+
+/// The comparisons that can be told from the choice made by them, with the value compared and the choice: for
+/// `y = select(x <= k, k, x)`, a ReLU, `y <= k` says the same, NaN included. Where `y` is stored the backward
+/// pass then needs neither `x` nor the comparison, so that is not stored.
+fn choices(graph: &Graph, live: &[bool], stored: &mut [bool]) -> Vec<Option<(NodeId, NodeId)>> {
+    let mut choices = vec![None; graph.len()];
+    for (y, node) in graph.nodes().filter(|(y, node)| live[y.index()] && node.op == Op::Select) {
+        let [comparison, a, b] = node.inputs[..] else { continue };
+        if !stored[y.index()] {
+            continue;
+        }
+        // Where both sides are equal, the bound is chosen, and equals itself.
+        let (x, bound) = match graph.node(comparison).op {
+            Op::Compare(Compare::Le) => (b, a),
+            Op::Compare(Compare::Lt) => (a, b),
+            _ => continue,
+        };
+        let sides = &graph.node(comparison).inputs[..];
+        if sides == [x, bound] || sides == [bound, x] {
+            choices[comparison.index()] = Some((x, y));
+            stored[comparison.index()] = false;
+        }
+    }
+    choices
 }
 
 /// Marks what a library kernel needs stored to read one of its inputs.

@@ -69,6 +69,9 @@ impl Space {
 pub(super) struct Places<'a> {
     pub graph: &'a Graph,
     pub buffers: &'a [Option<BufferId>],
+    /// For a comparison that a stored choice was made by: the value compared, and the choice, which compares
+    /// the same.
+    pub choices: &'a [Option<(NodeId, NodeId)>],
 }
 
 impl Places<'_> {
@@ -149,7 +152,7 @@ impl Places<'_> {
         let mut grid = Space::new(grid, Var::Grid);
         let mut reduce = Space::new(reduce, Var::Reduce);
         loop {
-            let mut builder = Builder::new(self, grid.extents(), reduce.extents());
+            let mut builder = Builder::new(self, id, grid.extents(), reduce.extents());
             match build(&mut builder, &grid.coordinates(), &reduce.coordinates()) {
                 Ok(phases) => {
                     builder.visited.push(id);
@@ -184,6 +187,8 @@ impl Places<'_> {
 
 struct Builder<'a> {
     places: &'a Places<'a>,
+    /// The node the kernel is for.
+    root: NodeId,
     grid: Vec<usize>,
     reduce: Vec<usize>,
     lets: Vec<Let>,
@@ -197,9 +202,10 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(places: &'a Places<'a>, grid: Vec<usize>, reduce: Vec<usize>) -> Self {
+    fn new(places: &'a Places<'a>, root: NodeId, grid: Vec<usize>, reduce: Vec<usize>) -> Self {
         Builder {
             places,
+            root,
             grid,
             reduce,
             lets: Vec::new(),
@@ -370,7 +376,13 @@ impl<'a> Builder<'a> {
                 self.add(Expr::Binary(*op, a, b), dtype)
             }
             Op::Compare(op) => {
-                let (a, b) = (self.value(input(0), at, guards)?, self.value(input(1), at, guards)?);
+                // What comes after a choice sees it in the choice's result, so that nothing else need be kept.
+                let side = |i: usize| match places.choices[id.index()] {
+                    Some((compared, choice)) if input(i) == compared && choice < self.root => choice,
+                    _ => input(i),
+                };
+                let (a, b) = (side(0), side(1));
+                let (a, b) = (self.value(a, at, guards)?, self.value(b, at, guards)?);
                 self.add(Expr::Compare(*op, a, b), dtype)
             }
             Op::Select => {

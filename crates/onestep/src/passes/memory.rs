@@ -1,19 +1,14 @@
 //! Places every intermediate in one arena: exact lifetimes over the fixed order, largest first, each at
-//! the lowest offset where nothing that lives at the same time is in the way.
+//! the lowest offset where nothing that lives at the same time is in the way. A loop kernel writes over what
+//! it reads last where each point reads just the element that it writes.
 
-use crate::plan::{Place, Plan, Target};
+use crate::plan::{BufferId, Expr, Kernel, KernelKind, LoopKernel, Out, Place, Plan, Target, Var};
 
 /// Gives every used intermediate its offset and sets the arena's size. With `reuse` off nothing shares
 /// memory.
 pub(super) fn place(plan: &mut Plan, target: &Target, reuse: bool) {
-    let mut lives: Vec<Option<(usize, usize)>> = vec![None; plan.buffers.len()];
-    for (k, kernel) in plan.kernels.iter().enumerate() {
-        for b in kernel.reads().into_iter().chain(kernel.writes()) {
-            let life = lives[b.index()].get_or_insert((k, k));
-            life.1 = k;
-        }
-    }
-    // The kernels of a strip run side by side.
+    let mut lives = lives(plan);
+    // The kernels of a run of strips go side by side.
     for strips in &plan.strips {
         for life in lives.iter_mut().flatten() {
             if life.1 >= strips.kernels.start && life.0 < strips.kernels.end {
@@ -21,7 +16,9 @@ pub(super) fn place(plan: &mut Plan, target: &Target, reuse: bool) {
             }
         }
     }
-    if !reuse {
+    if reuse {
+        overwrite(plan, &mut lives);
+    } else {
         lives.iter_mut().flatten().for_each(|life| *life = (0, plan.kernels.len()));
     }
     let rounded = |bytes: usize| bytes.max(1).next_multiple_of(target.alignment);
@@ -52,11 +49,104 @@ pub(super) fn place(plan: &mut Plan, target: &Target, reuse: bool) {
     }
 }
 
+/// The first and the last kernel that touch a buffer.
+type Life = (usize, usize);
+
+fn lives(plan: &Plan) -> Vec<Option<Life>> {
+    let mut lives: Vec<Option<Life>> = vec![None; plan.buffers.len()];
+    for (k, kernel) in plan.kernels.iter().enumerate() {
+        for b in kernel.reads().into_iter().chain(kernel.writes()) {
+            lives[b.index()].get_or_insert((k, k)).1 = k;
+        }
+    }
+    lives
+}
+
+/// Makes one buffer of an intermediate that begins at a loop kernel and one that ends there, where that
+/// kernel may write over what it reads.
+fn overwrite(plan: &mut Plan, lives: &mut [Option<Life>]) {
+    let mut renamed: Vec<BufferId> = (0..plan.buffers.len() as u32).map(BufferId).collect();
+    for k in 0..plan.kernels.len() {
+        rename(&mut plan.kernels[k], &renamed);
+        let KernelKind::Loop(kernel) = &plan.kernels[k].kind else { continue };
+        let arena = |b: BufferId| matches!(plan.buffer(b).place, Place::Arena(_));
+        let mut pairs: Vec<(BufferId, BufferId)> = Vec::new();
+        for (new, _) in kernel.stores().filter(|(b, _)| arena(*b) && starts(lives, *b, k)) {
+            let old = kernel.loads().map(|l| l.buffer).find(|&old| {
+                let like =
+                    plan.buffer(old).dtype == plan.buffer(new).dtype && plan.buffer(old).len == plan.buffer(new).len;
+                let free = pairs.iter().all(|pair| pair.0 != old && pair.1 != new);
+                arena(old) && like && free && ends(lives, old, k) && may_overwrite(kernel, old, new)
+            });
+            pairs.extend(old.map(|old| (old, new)));
+        }
+        for (old, new) in pairs {
+            renamed[new.index()] = old;
+            let end = lives[new.index()].take().map_or(k, |life| life.1);
+            lives[old.index()].iter_mut().for_each(|life| life.1 = end);
+        }
+        rename(&mut plan.kernels[k], &renamed);
+    }
+}
+
+fn starts(lives: &[Option<Life>], b: BufferId, k: usize) -> bool {
+    lives[b.index()].is_some_and(|life| life.0 == k)
+}
+
+fn ends(lives: &[Option<Life>], b: BufferId, k: usize) -> bool {
+    lives[b.index()].is_some_and(|life| life.0 < k && life.1 == k)
+}
+
+/// Whether a kernel that stores to `new` may store to `old` in its place: every load of `old` is of the
+/// element that the same point stores, in the same phase, or in one before that reads no other element of
+/// the row or walks the row alike, and nothing masks it. No two points store the same element, so none reads
+/// what another has written.
+fn may_overwrite(kernel: &LoopKernel, old: BufferId, new: BufferId) -> bool {
+    let mut stores = kernel.phases.iter().enumerate().flat_map(|(p, phase)| {
+        phase.outs.iter().filter_map(move |out| match out {
+            Out::Store { buffer, index, .. } if *buffer == new => Some((p, index)),
+            _ => None,
+        })
+    });
+    let (Some((p, index)), None) = (stores.next(), stores.next()) else { return false };
+    let has = |kind: fn(&Var) -> bool| index.terms.iter().any(|t| kind(&t.0));
+    let (derived, walks) = (has(|v| matches!(v, Var::Let(_))), has(|v| matches!(v, Var::Reduce(_))));
+    kernel.phases.iter().enumerate().all(|(q, phase)| {
+        let alike = !walks || phase.reduce == kernel.phases[p].reduce;
+        let in_reach = q == p || (q < p && !derived && alike);
+        phase.body.iter().all(|typed| match &typed.expr {
+            Expr::Load(load) if load.buffer == old => in_reach && load.guards.is_empty() && load.index == *index,
+            _ => true,
+        })
+    })
+}
+
+fn rename(kernel: &mut Kernel, names: &[BufferId]) {
+    match &mut kernel.kind {
+        KernelKind::Loop(kernel) => {
+            for phase in &mut kernel.phases {
+                for typed in &mut phase.body {
+                    if let Expr::Load(load) = &mut typed.expr {
+                        load.buffer = names[load.buffer.index()];
+                    }
+                }
+                for out in &mut phase.outs {
+                    if let Out::Store { buffer, .. } = out {
+                        *buffer = names[buffer.index()];
+                    }
+                }
+            }
+        }
+        KernelKind::Library(kernel) => {
+            kernel.operands_mut().into_iter().for_each(|o| o.buffer = names[o.buffer.index()]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ir::DType;
-    use crate::plan::{Kernel, KernelKind, LoopKernel};
 
     #[test]
     fn what_lives_together_does_not_overlap() {

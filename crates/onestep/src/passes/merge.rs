@@ -2,7 +2,9 @@
 //! or a loss with its gradient become one kernel), siblings that read the same values, and stores nobody
 //! reads out of existence. A library kernel whose result is only copied writes to the copy's place.
 
-use super::schedule::Dependencies;
+use std::collections::HashSet;
+
+use super::schedule::{Dependencies, Uses};
 use crate::ir::{DType, ReduceOp};
 use crate::plan::{
     Affine, BufferId, Expr, ExprId, Fold, Kernel, KernelKind, Let, Load, LoopKernel, Out, Phase, Place, Plan, Target,
@@ -16,9 +18,9 @@ const SINGLE_ROW_LIMIT: usize = 1024;
 
 /// Merges what can be merged.
 pub(super) fn merge(plan: &mut Plan, target: &Target) {
-    while merge_one(plan, target, Pairs::Producers) {}
+    Merger::new(plan, target).merge_all(Pairs::Producers);
     redirect_copies(plan);
-    while merge_one(plan, target, Pairs::Siblings) {}
+    Merger::new(plan, target).merge_all(Pairs::Siblings);
     drop_dead_stores(plan);
 }
 
@@ -31,59 +33,105 @@ enum Pairs {
     Siblings,
 }
 
-/// Merges the first pair of kernels that rules allow.
-fn merge_one(plan: &mut Plan, target: &Target, pairs: Pairs) -> bool {
-    let dependencies = Dependencies::new(plan);
-    for b in 0..plan.kernels.len() {
-        let candidates = match pairs {
-            Pairs::Producers => producers(plan, b),
-            Pairs::Siblings => siblings(plan, b),
-        };
-        for a in candidates {
-            if dependencies.has_detour(a, b) || dependencies.has_path(b, a) {
-                continue;
-            }
-            let (KernelKind::Loop(first), KernelKind::Loop(second)) = (&plan.kernels[a].kind, &plan.kernels[b].kind)
-            else {
-                continue;
-            };
-            let together = first.phases.len() + second.phases.len();
-            let Some(merged) = merged(plan, first, second, target) else { continue };
-            if pairs == Pairs::Siblings && merged.phases.len() == together && merged.points() > 1 {
-                continue;
-            }
-            let mut scopes = [plan.kernels[a].scopes.clone(), plan.kernels[b].scopes.clone()].concat();
+/// A plan in the middle of merging, with what need not be found out again after each merge.
+struct Merger<'a> {
+    plan: &'a mut Plan,
+    target: &'a Target,
+    /// What each kernel touches.
+    uses: Vec<Uses>,
+    /// A name for each kernel as it is now: a merged kernel gets a new one.
+    names: Vec<u32>,
+    next_name: u32,
+    /// Pairs of names that no rule merges, whatever waits for what.
+    refused: HashSet<[u32; 2]>,
+}
+
+impl<'a> Merger<'a> {
+    fn new(plan: &'a mut Plan, target: &'a Target) -> Self {
+        let uses: Vec<Uses> = plan.kernels.iter().map(Uses::of).collect();
+        let next_name = uses.len() as u32;
+        Merger { plan, target, uses, names: (0..next_name).collect(), next_name, refused: HashSet::new() }
+    }
+
+    /// Merges pairs, the first that rules allow each time, until there is none.
+    fn merge_all(&mut self, pairs: Pairs) {
+        while let Some((a, b, kernel)) = self.find(pairs) {
+            let mut scopes = [&self.plan.kernels[a].scopes[..], &self.plan.kernels[b].scopes].concat();
             scopes.sort_unstable();
             scopes.dedup();
-            plan.kernels[b] = Kernel { scopes, kind: KernelKind::Loop(merged) };
-            plan.kernels.remove(a);
-            return true;
+            self.plan.kernels[b] = Kernel { scopes, kind: KernelKind::Loop(kernel) };
+            self.uses[b] = Uses::of(&self.plan.kernels[b]);
+            self.names[b] = self.next_name;
+            self.next_name += 1;
+            self.plan.kernels.remove(a);
+            self.uses.remove(a);
+            self.names.remove(a);
         }
     }
-    false
-}
 
-/// Kernels that write what kernel `b` reads.
-fn producers(plan: &Plan, b: usize) -> Vec<usize> {
-    let reads = plan.kernels[b].reads();
-    let arena = |id: &BufferId| matches!(plan.buffer(*id).place, Place::Arena(_));
-    (0..plan.kernels.len())
-        .filter(|&a| a != b && plan.kernels[a].writes().iter().any(|w| arena(w) && reads.contains(w)))
-        .collect()
-}
+    /// The first pair of kernels that rules allow, as one kernel.
+    fn find(&mut self, pairs: Pairs) -> Option<(usize, usize, LoopKernel)> {
+        let dependencies = Dependencies::new(self.plan, &self.uses);
+        let order = dependencies.order();
+        for b in 0..self.plan.kernels.len() {
+            let candidates = match pairs {
+                Pairs::Producers => self.producers(&dependencies, b),
+                Pairs::Siblings => self.siblings(&dependencies, b),
+            };
+            for a in candidates {
+                let names = [self.names[a], self.names[b]];
+                if self.refused.contains(&names) || order.has_detour(a, b) || order.has_path(b, a) {
+                    continue;
+                }
+                match self.pair(pairs, a, b) {
+                    Some(kernel) => return Some((a, b, kernel)),
+                    None => self.refused.insert(names),
+                };
+            }
+        }
+        None
+    }
 
-/// Earlier kernels over as many points that read something kernel `b` reads, or are as tiny.
-fn siblings(plan: &Plan, b: usize) -> Vec<usize> {
-    let points = |i: usize| match &plan.kernels[i].kind {
-        KernelKind::Loop(k) => Some(k.points()),
-        KernelKind::Library(_) => None,
-    };
-    let Some(mine) = points(b) else { return Vec::new() };
-    let reads = plan.kernels[b].reads();
-    (0..b)
-        .filter(|&a| points(a) == Some(mine))
-        .filter(|&a| mine == 1 || plan.kernels[a].reads().iter().any(|r| reads.contains(r)))
-        .collect()
+    /// Two kernels as one, if rules allow it.
+    fn pair(&self, pairs: Pairs, a: usize, b: usize) -> Option<LoopKernel> {
+        let (KernelKind::Loop(first), KernelKind::Loop(second)) =
+            (&self.plan.kernels[a].kind, &self.plan.kernels[b].kind)
+        else {
+            return None;
+        };
+        let together = first.phases.len() + second.phases.len();
+        let merged = merged(self.plan, first, second, self.target)?;
+        let apart = pairs == Pairs::Siblings && merged.phases.len() == together && merged.points() > 1;
+        (!apart).then_some(merged)
+    }
+
+    /// Kernels that write what kernel `b` reads.
+    fn producers(&self, dependencies: &Dependencies, b: usize) -> Vec<usize> {
+        let arena = |id: &&BufferId| matches!(self.plan.buffer(**id).place, Place::Arena(_));
+        let reads = self.uses[b].reads.iter().filter(arena);
+        let mut all: Vec<usize> = reads.flat_map(|r| dependencies.writers(*r)).copied().filter(|&a| a != b).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Earlier kernels over as many points that read something kernel `b` reads, or are as tiny.
+    fn siblings(&self, dependencies: &Dependencies, b: usize) -> Vec<usize> {
+        let points = |i: usize| match &self.plan.kernels[i].kind {
+            KernelKind::Loop(k) => Some(k.points()),
+            KernelKind::Library(_) => None,
+        };
+        let Some(mine) = points(b) else { return Vec::new() };
+        let alike = |a: &usize| *a < b && points(*a) == Some(mine);
+        if mine == 1 {
+            return (0..b).filter(alike).collect();
+        }
+        let reads = self.uses[b].reads.iter();
+        let mut all: Vec<usize> = reads.flat_map(|r| dependencies.readers(*r)).copied().filter(alike).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
 }
 
 /// Both kernels as one, if their points can be made to agree and everything `b` reads of `a` is at its own point.
@@ -259,10 +307,9 @@ fn carried(into: &mut LoopKernel, from: &Stored, dtype: DType, carries: &mut usi
     })
 }
 
+/// How many derived variables an expression needs to be known.
 fn needed_lets(expr: &Expr) -> usize {
-    let phase = Phase { body: vec![Typed { expr: expr.clone(), dtype: DType::F32 }], ..Phase::default() };
-    let indices = phase.indices();
-    let highest = indices.iter().flat_map(|a| &a.terms).filter_map(|t| match t.0 {
+    let highest = expr.indices().into_iter().flat_map(|a| &a.terms).filter_map(|t| match t.0 {
         Var::Let(i) => Some(i as usize + 1),
         _ => None,
     });
@@ -292,24 +339,23 @@ fn aligned(a: &LoopKernel, b: &LoopKernel, target: &Target) -> Option<(LoopKerne
     let row_of = |k: &LoopKernel| k.phases.iter().map(|p| p.reduce.iter().product()).find(|&r: &usize| r > 1);
     let is_map = |k: &LoopKernel| k.phases.len() == 1 && k.phases[0].reduce.is_empty();
     let row_fits = |points: usize, row: usize| row <= target.row_limit && (points > 1 || row <= SINGLE_ROW_LIMIT);
-    let (mut a, mut b) = (a.clone(), b.clone());
-    if na != nb {
-        if let Some(row) = row_of(&a)
-            && is_map(&b)
-            && nb == na.checked_mul(row)?
-            && row_fits(na, row)
-        {
-            b = as_rows(&b, row)?;
-        } else if let Some(row) = row_of(&b)
-            && is_map(&a)
-            && na == nb.checked_mul(row)?
-            && row_fits(nb, row)
-        {
-            a = as_rows(&a, row)?;
-        } else {
-            return None;
-        }
-    }
+    let (mut a, mut b) = if na == nb {
+        (a.clone(), b.clone())
+    } else if let Some(row) = row_of(a)
+        && is_map(b)
+        && nb == na.checked_mul(row)?
+        && row_fits(na, row)
+    {
+        (a.clone(), as_rows(b, row)?)
+    } else if let Some(row) = row_of(b)
+        && is_map(a)
+        && na == nb.checked_mul(row)?
+        && row_fits(nb, row)
+    {
+        (as_rows(a, row)?, b.clone())
+    } else {
+        return None;
+    };
     let cuts = common_cuts(&a.grid, &b.grid)?;
     refine_grid(&mut a, &cuts);
     refine_grid(&mut b, &cuts);
@@ -403,6 +449,9 @@ fn refinement(old: &[usize], new: &[usize], var: fn(u32) -> Var) -> Vec<Affine> 
 }
 
 pub(super) fn refine_grid(kernel: &mut LoopKernel, extents: &[usize]) {
+    if kernel.grid == extents {
+        return;
+    }
     let pieces = refinement(&kernel.grid, extents, Var::Grid);
     kernel.grid = extents.to_vec();
     kernel.map_indices(|_, a| {
@@ -414,6 +463,9 @@ pub(super) fn refine_grid(kernel: &mut LoopKernel, extents: &[usize]) {
 }
 
 fn refine_reduce(phase: &mut Phase, extents: &[usize]) {
+    if phase.reduce == extents {
+        return;
+    }
     let pieces = refinement(&phase.reduce, extents, Var::Reduce);
     phase.reduce = extents.to_vec();
     phase.map_indices(|a| {
@@ -444,6 +496,10 @@ fn redirect_copies(plan: &mut Plan) {
 /// The library kernel whose result kernel `copy` only moves, and to where.
 fn redirected(plan: &Plan, copy: usize) -> Option<(usize, BufferId, i64)> {
     let KernelKind::Loop(kernel) = &plan.kernels[copy].kind else { return None };
+    let [Phase { body, outs, .. }] = kernel.phases.as_slice() else { return None };
+    if body.len() != 1 || outs.len() != 1 {
+        return None;
+    }
     let mut kernel = kernel.clone();
     super::collapse::collapse(&mut kernel);
     let [Phase { body, outs, reduce, .. }] = kernel.phases.as_slice() else { return None };
@@ -469,11 +525,13 @@ fn redirected(plan: &Plan, copy: usize) -> Option<(usize, BufferId, i64)> {
         return None;
     }
     // Moving the store up to the library kernel must not close a circle through the state's readers.
-    let dependencies = Dependencies::new(plan);
     let is_state = matches!(plan.buffer(*buffer).place, Place::State(_));
-    let circle = is_state
-        && (0..plan.kernels.len())
-            .any(|k| k != copy && plan.kernels[k].reads().contains(buffer) && dependencies.has_path(library, k));
+    let circle = is_state && {
+        let uses: Vec<Uses> = plan.kernels.iter().map(Uses::of).collect();
+        let dependencies = Dependencies::new(plan, &uses);
+        let order = dependencies.order();
+        (0..uses.len()).any(|k| k != copy && uses[k].reads.contains(buffer) && order.has_path(library, k))
+    };
     (!circle).then_some((library, *buffer, index.offset))
 }
 

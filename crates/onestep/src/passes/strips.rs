@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::merge::refine_grid;
 use crate::ir::DType;
 use crate::plan::{
-    Affine, BufferId, ConvDirection, Kernel, KernelKind, LibraryKernel, Load, LoopKernel, Operand, Plan, Strips, Target,
-    Var,
+    Affine, BufferId, ConvDirection, Kernel, KernelKind, LibraryKernel, Load, LoopKernel, Operand, Plan, Strips,
+    Target, Var,
 };
 
 /// Points that a loop kernel must have in a strip.

@@ -131,6 +131,22 @@ impl Expr {
         }
     }
 
+    /// Its index maps.
+    pub fn indices(&self) -> Vec<&Affine> {
+        match self {
+            Expr::Load(load) => load.guards.iter().map(|g| &g.expr).chain([&load.index]).collect(),
+            Expr::Within(guards) => guards.iter().map(|g| &g.expr).collect(),
+            Expr::Index(a) | Expr::Random { index: a, .. } => vec![a],
+            Expr::Carry(_)
+            | Expr::Const(_)
+            | Expr::Unary(..)
+            | Expr::Binary(..)
+            | Expr::Compare(..)
+            | Expr::Select(..)
+            | Expr::Cast(_) => Vec::new(),
+        }
+    }
+
     /// The expressions it uses.
     pub fn operands(&self) -> Vec<ExprId> {
         match self {
@@ -363,24 +379,30 @@ impl LibraryKernel {
         }
     }
 
+    /// The operands read in order, then the one written.
+    pub fn operands_mut(&mut self) -> Vec<&mut Operand> {
+        match self {
+            LibraryKernel::Dot { lhs, rhs, out, epilogue, .. } => {
+                [lhs, rhs].into_iter().chain(&mut epilogue.bias).chain([out]).collect()
+            }
+            LibraryKernel::Conv { operands: [a, b], out, epilogue, .. } => {
+                [a, b].into_iter().chain(&mut epilogue.bias).chain([out]).collect()
+            }
+            LibraryKernel::CumSum { x, out, .. } => vec![x, out],
+            LibraryKernel::ScatterAdd { base, index, updates, out, .. } => vec![base, index, updates, out],
+        }
+    }
+
     /// The same call over other operands (those read in order, then the one written) of another dtype.
     pub fn with_operands<E>(mut self, to: DType, mut f: impl FnMut(&Operand) -> Result<Operand, E>) -> Result<Self, E> {
-        match &mut self {
-            LibraryKernel::Dot { lhs, rhs, out, dtype, epilogue, .. } => {
-                (*lhs, *rhs, *dtype) = (f(lhs)?, f(rhs)?, to);
-                epilogue.bias = epilogue.bias.as_ref().map(&mut f).transpose()?;
-                *out = f(out)?;
-            }
-            LibraryKernel::Conv { operands: [a, b], out, dtype, epilogue, .. } => {
-                (*a, *b, *dtype) = (f(a)?, f(b)?, to);
-                epilogue.bias = epilogue.bias.as_ref().map(&mut f).transpose()?;
-                *out = f(out)?;
-            }
-            LibraryKernel::CumSum { x, out, dtype, .. } => (*x, *out, *dtype) = (f(x)?, f(out)?, to),
-            LibraryKernel::ScatterAdd { base, index, updates, out, dtype, .. } => {
-                (*base, *index, *updates, *out, *dtype) = (f(base)?, f(index)?, f(updates)?, f(out)?, to);
-            }
+        for operand in self.operands_mut() {
+            *operand = f(operand)?;
         }
+        let (LibraryKernel::Dot { dtype, .. }
+        | LibraryKernel::Conv { dtype, .. }
+        | LibraryKernel::CumSum { dtype, .. }
+        | LibraryKernel::ScatterAdd { dtype, .. }) = &mut self;
+        *dtype = to;
         Ok(self)
     }
 }
@@ -504,13 +526,16 @@ impl Phase {
     }
 
     /// Every index map.
-    pub fn indices(&self) -> Vec<Affine> {
-        let mut all = Vec::new();
-        self.clone().map_indices(|a| {
-            all.push(a.clone());
-            a.clone()
+    pub fn indices(&self) -> Vec<&Affine> {
+        let lets = self.lets.iter().filter_map(|l| match l {
+            Let::Div(a, _) | Let::Rem(a, _) => Some(a),
+            Let::Value(_) => None,
         });
-        all
+        let outs = self.outs.iter().filter_map(|o| match o {
+            Out::Store { index, .. } => Some(index),
+            Out::Reduce { .. } => None,
+        });
+        lets.chain(self.body.iter().flat_map(|t| t.expr.indices())).chain(outs).collect()
     }
 }
 

@@ -10,7 +10,8 @@ mod text;
 pub use cost::Traffic;
 pub use index::{Affine, Guard, Var};
 pub use kernel::{
-    ConvDirection, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase, Typed,
+    ConvDirection, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase,
+    Typed,
 };
 
 pub use schedule::{Schedule, Workers, is_vector};

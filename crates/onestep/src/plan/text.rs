@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Buffer, BufferId, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase, Place,
-    Plan, Schedule, Typed,
+    Buffer, BufferId, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase,
+    Place, Plan, Schedule, Typed,
 };
 
 impl fmt::Display for Plan {

@@ -624,9 +624,8 @@ impl Conv {
         }
         for part in (0..parts(self.batch)).filter(|&p| !self::part(self.batch, p).is_empty()) {
             // SAFETY: the tasks are done, so this is the only reference.
-            let sum = unsafe {
-                std::slice::from_raw_parts(self.filter.partial.get(part).pointer().cast::<f32>(), out.len())
-            };
+            let sum =
+                unsafe { std::slice::from_raw_parts(self.filter.partial.get(part).pointer().cast::<f32>(), out.len()) };
             if self.filter.across_filters {
                 for (f, out) in out.chunks_exact_mut(weights.max(1)).enumerate() {
                     let from = &sum[f / filters * filters * weights + f % filters..];

@@ -1,0 +1,96 @@
+//! What the planner promises of memory: how much a step of a small CNN takes, and that the device takes just
+//! what was planned.
+
+use std::rc::Rc;
+
+use onestep::Result;
+use onestep::backend::Device;
+use onestep::engine::{Definition, Engine, Spec};
+use onestep::ir::{DType, Literal};
+use onestep::nn::{Conv2d, Dropout, Linear, Padding, loss};
+use onestep::optim::{Adam, Schedule};
+use onestep::passes::Passes;
+use onestep::plan::{Place, Plan};
+use onestep::trace::{Module, Scope, Shape, Tensor};
+
+const BATCH: usize = 32;
+/// Side and channels of the images and of each convolution's result, and each one's stride.
+const LAYERS: [(&str, usize, usize, usize); 4] =
+    [("conv1", 32, 32, 1), ("conv2", 16, 32, 2), ("conv3", 16, 64, 1), ("conv4", 8, 64, 2)];
+
+fn small_cnn(s: &Scope, mut x: Tensor) -> Result<Tensor> {
+    for (name, _, filters, stride) in LAYERS {
+        x = Conv2d::new(filters, 3).stride(stride).padding(Padding::from(1)).apply(s, name, x)?.relu();
+    }
+    let x = Linear::new(128).apply(s, "fc1", x.flatten(1..))?.relu();
+    let x = Dropout::new(0.5).apply(s, "drop", x)?;
+    Linear::new(10).apply(s, "fc2", x)
+}
+
+fn engine(passes: Passes) -> Engine {
+    let definition = Definition {
+        model: Rc::new(small_cnn),
+        loss: Rc::new(loss::sparse_cross_entropy()),
+        optimizer: Rc::new(Adam::new(1e-3)),
+        schedule: Schedule::constant(),
+        clip: None,
+        input: Spec::new([32, 32, 3], DType::F32),
+        target: Spec::new(Shape::scalar(), DType::I32),
+        scaling: None,
+        seed: 0,
+    };
+    Engine::new(&Device::cpu_with_threads(1), definition, passes).unwrap()
+}
+
+/// Bytes of the buffers at a kind of place.
+fn bytes(plan: &Plan, at: impl Fn(&Place) -> bool) -> usize {
+    plan.buffers.iter().filter(|b| at(&b.place)).map(|b| b.bytes()).sum()
+}
+
+/// The arena of small_cnn's training step is within a quarter of what no order of its kernels could do without.
+///
+/// The backward pass of a convolution reads its input `x` (for the filter's gradient) and the gradient `dy` of
+/// its result before the bias, and writes the gradient `dx` of its input. A ReLU's result tells its mask, so
+/// of each layer one activation is kept, `y[i]`; `dy` lies where the gradient of the ReLU's result was.
+/// Differentiating layer i thus needs at once: every activation below it (`y[0]` to `y[i - 1]`, of which the
+/// last is its input), `dy`, and `dx`. The images are an input and not in the arena. By then the gradients of
+/// fc1, nine tenths of all parameters, are in the flat gradient that the optimizer reads. What is small (the
+/// 128 features and 10 logits of each image) is not counted.
+#[test]
+fn a_training_step_holds_little_more_than_its_backward_pass_must_keep() {
+    let activations = LAYERS.map(|(_, side, channels, _)| BATCH * side * side * channels * 4);
+    let differentiating = |layer: usize| {
+        let below: usize = activations[..layer].iter().sum();
+        below + activations[layer] + if layer == 0 { 0 } else { activations[layer - 1] }
+    };
+    let mut engine = engine(Passes::all());
+    let gradient = 4 * engine.parameter_count();
+    let least = gradient + (0..LAYERS.len()).map(differentiating).max().unwrap();
+    assert_eq!(least, 4 * 591_274 + 4 * BATCH * (32 * 32 * 32 + 16 * 16 * 32 + 2 * 16 * 16 * 64 + 8 * 8 * 64));
+
+    let plan = engine.plan(BATCH).unwrap();
+    let states = bytes(plan, |p| matches!(p, Place::State(_)));
+    assert!(states > 3 * gradient, "parameters and two moments");
+    let ratio = (plan.arena_bytes + states) as f64 / (least + states) as f64;
+    assert!((1.0..1.25).contains(&ratio), "{} bytes planned, {least} needed, states {states}", plan.arena_bytes);
+    // The arena alone keeps the promise too.
+    assert!(plan.arena_bytes * 4 <= least * 5, "{} bytes planned, {least} needed", plan.arena_bytes);
+}
+
+#[test]
+fn the_device_takes_what_was_planned_to_the_byte() {
+    let without = Passes { memory: false, ..Passes::all() };
+    let [planned, apart] = [Passes::all(), without].map(|passes| {
+        let mut engine = engine(passes);
+        let before = engine.peak_bytes();
+        let x = Literal::from_f32([BATCH, 32, 32, 3], &[0.5; BATCH * 32 * 32 * 3]).unwrap();
+        let y = Literal::from_f64(DType::I32, [BATCH], &[1.0; BATCH]).unwrap();
+        engine.train_step(&x, &y).unwrap();
+        let taken = engine.peak_bytes() - before;
+        let plan = engine.plan(BATCH).unwrap();
+        (taken - bytes(plan, |p| !matches!(p, Place::State(_) | Place::Arena(_))), plan.arena_bytes)
+    });
+    // What the device holds beyond arena, inputs, outputs and constants is scratch, which no pass plans.
+    assert_eq!(planned.0 - planned.1, apart.0 - apart.1);
+    assert!(planned.1 * 2 < apart.1, "{} bytes shared, {} apart", planned.1, apart.1);
+}
