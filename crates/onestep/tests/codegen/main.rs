@@ -219,7 +219,7 @@ fn buffers_that_share_memory() {
   return %3 as "y"
 }"#,
     );
-    let mut plan = planned(&graph.unwrap(), "-fuse,-islands");
+    let mut plan = planned(&graph.unwrap(), "-fuse,-islands,-memory");
     // As a memory plan may have it that computes in place.
     plan.buffers
         .iter_mut()

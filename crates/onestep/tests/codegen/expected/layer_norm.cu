@@ -137,6 +137,23 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 }
 
 extern "C" __global__ void __launch_bounds__(256) k1(
+    const float* __restrict__ b11,
+    const float* __restrict__ b13,
+    float* __restrict__ b15) {
+  const int thread = threadIdx.x;
+  const int block = blockIdx.x;
+  const int item = block * 256 + thread;
+  const int g0 = item / 192;
+  const int g1 = item % 192;
+  {
+    const float e0 = b11[192 * g0 + g1];
+    const float e1 = b13[g0];
+    const float e2 = e0 + e1;
+    b15[192 * g0 + g1] = e2;
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(256) k2(
     const float* __restrict__ b0,
     const float* __restrict__ b1,
     const float* __restrict__ b2,
@@ -184,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(256) k1(
   }
 }
 
-extern "C" __global__ void __launch_bounds__(32) k2(
+extern "C" __global__ void __launch_bounds__(32) k3(
     float* __restrict__ b14,
     const float* __restrict__ b17) {
   const int thread = threadIdx.x;
@@ -203,23 +220,6 @@ extern "C" __global__ void __launch_bounds__(32) k2(
   {
     const float e0 = c0;
     b14[0] = e0;
-  }
-}
-
-extern "C" __global__ void __launch_bounds__(256) k3(
-    const float* __restrict__ b11,
-    const float* __restrict__ b13,
-    float* __restrict__ b15) {
-  const int thread = threadIdx.x;
-  const int block = blockIdx.x;
-  const int item = block * 256 + thread;
-  const int g0 = item / 192;
-  const int g1 = item % 192;
-  {
-    const float e0 = b11[192 * g0 + g1];
-    const float e1 = b13[g0];
-    const float e2 = e0 + e1;
-    b15[192 * g0 + g1] = e2;
   }
 }
 
