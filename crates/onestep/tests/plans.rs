@@ -462,3 +462,107 @@ fn tiny_kernels_between_library_calls_are_islands() {
     "#]],
     );
 }
+
+#[test]
+fn a_relu_keeps_its_result_alone_and_where_its_input_was() {
+    check(
+        r#"graph {
+  %0: f32[4,3] = input "x"
+  %1: f32[3,5] = input "w"
+  %2: f32[4,5] = input "v"
+  %3: f32[4,5] = dot(%0, %1)
+  %4: f32[] = constant {value=0}
+  %5: f32[1,1] = reshape(%4)
+  %6: f32[4,5] = broadcast(%5)
+  %7: bool[4,5] = le(%3, %6)
+  %8: f32[4,5] = select(%7, %6, %3)
+  %9: f32[4,4] = dot(%8, %2) {tb}
+  %10: f32[4,5] = dot(%9, %2)
+  %11: f32[4,5] = select(%7, %6, %10)
+  %12: f32[3,5] = dot(%0, %11) {ta}
+  return %12 as "dw"
+}"#,
+        expect![[r#"
+            plan, arena 320 bytes
+              b0: f32[12] input 0 "x"
+              b1: f32[15] input 1 "w"
+              b2: f32[20] input 2 "v"
+              b3: f32[20] at 0 "dot"
+              b5: f32[16] at 256 "dot"
+              b6: f32[20] at 128 "dot"
+              b9: f32[15] output 0 "dw"
+            k0 dot
+                b3[20, 5, 1] = b0[0, 3, 1], b1[0, 5, 1] b=1 m=4 n=5 k=3
+            k1 loop [20]
+              each:
+                e0: f32 = b3[g0]
+                e1: f32 = 0
+                e2: bool = le e0, e1
+                e3: f32 = select e2, e1, e0
+                b3[g0] = e3
+            k2 dot
+                b5[16, 4, 1] = b3[0, 5, 1], b2[0, 1, 5] b=1 m=4 n=4 k=5
+            k3 dot
+                b6[20, 5, 1] = b5[0, 4, 1], b2[0, 5, 1] b=1 m=4 n=5 k=4
+            k4 loop [20]
+              each:
+                e0: f32 = b3[g0]
+                e1: f32 = 0
+                e2: bool = le e0, e1
+                e3: f32 = b6[g0]
+                e4: f32 = select e2, e1, e3
+                b3[g0] = e4
+            k5 dot
+                b9[15, 5, 1] = b0[0, 1, 3], b3[0, 5, 1] b=1 m=3 n=5 k=4
+        "#]],
+    );
+}
+
+#[test]
+fn a_gradient_is_summed_before_more_are_made() {
+    check(
+        r#"graph {
+  %0: f32[64,8] = input "dy"
+  %1: f32[8,8] = input "v"
+  %2: f32[8,8] = input "w"
+  %3: f32[64,8] = dot(%0, %1)
+  %4: f32[64,8] = dot(%3, %2)
+  %5: f32[64,8] = dot(%4, %2)
+  %6: f32[8] = sum(%3) {axes=[0]}
+  %7: f32[8] = sum(%5) {axes=[0]}
+  return %6 as "second"
+  return %7 as "first"
+}"#,
+        expect![[r#"
+            plan, arena 4096 bytes
+              b0: f32[512] input 0 "dy"
+              b1: f32[64] input 1 "v"
+              b2: f32[64] input 2 "w"
+              b3: f32[512] at 0 "dot"
+              b4: f32[512] at 2048 "dot"
+              b5: f32[512] at 0 "dot"
+              b8: f32[8] output 0 "second"
+              b9: f32[8] output 1 "first"
+            k0 dot
+                b3[512, 8, 1] = b0[0, 8, 1], b1[0, 8, 1] b=1 m=64 n=8 k=8
+            k1 dot
+                b4[512, 8, 1] = b3[0, 8, 1], b2[0, 8, 1] b=1 m=64 n=8 k=8
+            k2 loop [8]
+              over [64]:
+                e0: f32 = b3[g0 + 8*r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b8[g0] = e0
+            k3 dot
+                b5[512, 8, 1] = b4[0, 8, 1], b2[0, 8, 1] b=1 m=64 n=8 k=8
+            k4 loop [8]
+              over [64]:
+                e0: f32 = b5[g0 + 8*r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b9[g0] = e0
+        "#]],
+    );
+}

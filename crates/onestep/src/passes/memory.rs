@@ -146,7 +146,8 @@ fn rename(kernel: &mut Kernel, names: &[BufferId]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::DType;
+    use crate::ir::{Binary, DType, ReduceOp};
+    use crate::plan::{Affine, ExprId, Fold, Load, Phase, Typed};
 
     #[test]
     fn what_lives_together_does_not_overlap() {
@@ -166,5 +167,64 @@ mod tests {
         let mut apart = plan.clone();
         place(&mut apart, &target, false);
         assert_eq!(apart.arena_bytes, 6 * 448);
+    }
+
+    /// Rows of ten elements of buffer 0 less their sums, to buffer 1.
+    fn centred() -> LoopKernel {
+        let index = Affine::var(Var::Grid(0), 10).plus(&Affine::var(Var::Reduce(0), 1), 1);
+        let typed = |expr| Typed { expr, dtype: DType::F32 };
+        let x = || typed(Expr::Load(Load { buffer: BufferId(0), index: index.clone(), guards: Vec::new(), fill: 0.0 }));
+        let sum = Out::Reduce { fold: Fold::Value(ReduceOp::Sum), value: ExprId(0), carry: 0, dtype: DType::F32 };
+        let less = Expr::Binary(Binary::Sub, ExprId(0), ExprId(1));
+        let store = Out::Store { buffer: BufferId(1), index: index.clone(), value: ExprId(2) };
+        let phase = |body, out| Phase { reduce: vec![10], body, outs: vec![out], ..Phase::default() };
+        let second = phase(vec![x(), typed(Expr::Carry(0)), typed(less)], store);
+        LoopKernel { grid: vec![4], phases: vec![phase(vec![x()], sum), second] }
+    }
+
+    #[test]
+    fn a_row_may_be_written_over_once_it_has_been_read() {
+        let may = |change: fn(&mut LoopKernel)| {
+            let mut kernel = centred();
+            change(&mut kernel);
+            may_overwrite(&kernel, BufferId(0), BufferId(1))
+        };
+        assert!(may(|_| ()));
+        assert!(!may(|k| k.phases.push(k.phases[0].clone())), "a later phase reads what is gone by then");
+        assert!(!may(|k| k.phases[0].reduce = vec![20]), "the first phase reads the next row too");
+        assert!(!may(|k| k.phases[0].map_indices(|a| a.clone().shifted(1))), "another element");
+        assert!(
+            !may(|k| k.phases[1].outs.push(Out::Store {
+                buffer: BufferId(1),
+                index: Affine::constant(50),
+                value: ExprId(0)
+            })),
+            "two elements of the result come from one"
+        );
+    }
+
+    #[test]
+    fn what_a_kernel_reads_last_it_writes_over() {
+        let mut plan = Plan::default();
+        let x = plan.add_buffer(Place::Input(0), DType::F32, 40, "x");
+        let [a, b] = ["a", "b"].map(|name| plan.add_buffer(Place::Arena(None), DType::F32, 40, name));
+        let y = plan.add_buffer(Place::Output(0), DType::F32, 40, "y");
+        let copy = |from, to| KernelKind::Loop(LoopKernel::copy(from, to, 40, DType::F32));
+        let mut centred = centred();
+        centred.phases.iter_mut().flat_map(|p| &mut p.body).for_each(|t| {
+            if let Expr::Load(load) = &mut t.expr {
+                load.buffer = a;
+            }
+        });
+        let Some(Out::Store { buffer, .. }) = centred.phases[1].outs.first_mut() else { panic!("it stores") };
+        *buffer = b;
+        for kind in [copy(x, a), KernelKind::Loop(centred), copy(b, y)] {
+            plan.kernels.push(Kernel { scopes: Vec::new(), kind });
+        }
+        let target = Target { name: "test".into(), alignment: 64, row_limit: 1, reduce_lanes: 512 };
+        place(&mut plan, &target, true);
+        assert_eq!(plan.arena_bytes, 192);
+        assert_eq!(plan.kernels[1].writes(), [a]);
+        assert_eq!(plan.kernels[2].reads(), [a]);
     }
 }
