@@ -79,7 +79,9 @@ fn engine(case: &Json, device: &Device, model: impl Module + 'static, sample: &[
     engine
 }
 
-/// Relative deviations of the first `steps` losses from PyTorch's in the device's precision.
+/// Relative deviations of the first `steps` losses from PyTorch's in f64, which is the truth for every device:
+/// PyTorch's own f32 run of small_cnn is off by 1.7e-5 from it at step 9, as Adam magnifies what rounding leaves
+/// of small gradients.
 fn deviations(name: &str, device: &Device, model: impl Module + 'static, sample: &[usize], steps: u32) -> Vec<f64> {
     let case = golden(name);
     let mut engine = engine(&case, device, model, sample);
@@ -103,7 +105,7 @@ fn deviations(name: &str, device: &Device, model: impl Module + 'static, sample:
         engine.train_step(&input, &target).unwrap();
         losses.push(engine.recent_losses().unwrap().last().unwrap().1 as f64);
     }
-    let want = numbers(&case[if device.name() == "reference" { "losses_f64" } else { "losses_f32" }]);
+    let want = numbers(&case["losses_f64"]);
     losses.iter().zip(&want).map(|(l, w)| (l - w).abs() / w).collect()
 }
 

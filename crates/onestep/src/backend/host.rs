@@ -1,5 +1,6 @@
 //! State memory in the host's RAM, for backends that run there.
 
+use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,15 +23,22 @@ pub(super) struct Bytes {
 unsafe impl Sync for Bytes {}
 
 impl Bytes {
-    /// Allocates; an impossible size is an error.
+    /// Allocates, without touching the memory where the system gives it zeroed; an impossible size is an error.
     pub(super) fn zeroed(len: usize) -> Result<Self> {
         let lines = len.div_ceil(64);
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(lines).map_err(|e| {
-            Error::memory(format!("the host cannot give {len} bytes; use a smaller batch or model")).with_source(e)
-        })?;
-        memory.resize_with(lines, || UnsafeCell::new(Line([0; 64])));
-        Ok(Bytes { lines: memory.into_boxed_slice(), len })
+        let refused = || Error::memory(format!("the host cannot give {len} bytes; use a smaller batch or model"));
+        if lines == 0 {
+            return Ok(Bytes { lines: Box::default(), len });
+        }
+        let layout = Layout::array::<UnsafeCell<Line>>(lines).map_err(|e| refused().with_source(e))?;
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<UnsafeCell<Line>>();
+        if memory.is_null() {
+            return Err(refused());
+        }
+        // SAFETY: the global allocator gave memory of the layout of so many lines, for which zeros are a value.
+        let lines = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory, lines)) };
+        Ok(Bytes { lines, len })
     }
 
     /// The first byte. Who writes through it must be the only one to touch those bytes meanwhile.

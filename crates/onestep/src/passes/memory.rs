@@ -179,7 +179,7 @@ mod tests {
         let store = Out::Store { buffer: BufferId(1), index: index.clone(), value: ExprId(2) };
         let phase = |body, out| Phase { reduce: vec![10], body, outs: vec![out], ..Phase::default() };
         let second = phase(vec![x(), typed(Expr::Carry(0)), typed(less)], store);
-        LoopKernel { grid: vec![4], phases: vec![phase(vec![x()], sum), second] }
+        LoopKernel { grid: vec![4], phases: vec![phase(vec![x()], sum), second], ..LoopKernel::default() }
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
         for kind in [copy(x, a), KernelKind::Loop(centred), copy(b, y)] {
             plan.kernels.push(Kernel { scopes: Vec::new(), kind });
         }
-        let target = Target { name: "test".into(), alignment: 64, row_limit: 1, reduce_lanes: 512 };
+        let target = Target { name: "test".into(), row_limit: 1, ..Target::default() };
         place(&mut plan, &target, true);
         assert_eq!(plan.arena_bytes, 192);
         assert_eq!(plan.kernels[1].writes(), [a]);
