@@ -41,8 +41,9 @@ pub trait Executable: Send {
     /// Submits the program once.
     fn run(&mut self) -> Result<()>;
 
-    /// Submits the program once, and measures each of the plan's kernels, in their order; `None` from a device
-    /// that does not run the plan kernel by kernel.
+    /// Submits the program once, and measures each of the plan's kernels, in their order, one after the other: a
+    /// device that otherwise runs some of them side by side does not do so here, and sums may differ in their last
+    /// bits. `None` from a device that does not run the plan kernel by kernel.
     fn run_timed(&mut self) -> Result<Option<Vec<Duration>>>;
 
     /// Reads an output of the last run, waiting for the device if need be.

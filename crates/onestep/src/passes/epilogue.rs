@@ -48,6 +48,7 @@ impl Epilogues {
                 && is_positive_part(graph, sum, mask, positive)
                 && only(sum, &[mask, positive])
                 && !is_root[mask.index()]
+                && users[mask.index()].iter().all(|&user| user >= positive)
             {
                 all.inside[sum.index()] = true;
                 out = positive;
@@ -95,11 +96,12 @@ fn bias(graph: &Graph, root: NodeId, sum: NodeId) -> Option<NodeId> {
     (stays && along_last).then_some(other)
 }
 
-/// Whether `positive` is `mask ? 0 : x` and `mask` is `x <= 0`, which others can tell from the result.
+/// Whether `positive` is `mask ? 0 : x` and `mask` is `x <= 0` with the same zero, so that later users of the mask can
+/// tell it from the result.
 fn is_positive_part(graph: &Graph, x: NodeId, mask: NodeId, positive: NodeId) -> bool {
     let (mask_node, node) = (graph.node(mask), graph.node(positive));
     let compares = matches!(mask_node.op, Op::Compare(Compare::Le));
-    let compares = compares && mask_node.inputs[0] == x && is_zero(graph, mask_node.inputs[1]);
+    let compares = compares && mask_node.inputs == [x, node.inputs[1]];
     let selects = matches!(node.op, Op::Select) && node.inputs[0] == mask;
     compares && selects && is_zero(graph, node.inputs[1]) && node.inputs[2] == x
 }
@@ -107,7 +109,7 @@ fn is_positive_part(graph: &Graph, x: NodeId, mask: NodeId, positive: NodeId) ->
 fn is_zero(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     match &node.op {
-        Op::Constant(literal) => literal.elements() == 1 && literal.to_f64().first() == Some(&0.0),
+        Op::Constant(literal) => literal.elements() == 1 && literal.to_f64()[0].to_bits() == 0,
         Op::Broadcast(_) | Op::Reshape(_) => is_zero(graph, node.inputs[0]),
         _ => false,
     }

@@ -43,7 +43,7 @@ fn strips_from(plan: &Plan, first: usize, target: &Target) -> Option<Strips> {
         },
         KernelKind::Loop(_) => None,
     };
-    // A run may start with loop kernels, but its first convolution says how many strips there are.
+    // A run starts with a convolution, or with a kernel that makes ready for one, which says how many strips there are.
     let count = plan.kernels[first..].iter().take(2).find_map(batch).filter(|&n| n > 1)?;
     let mut uses = Uses::default();
     let mut end = first;
@@ -116,7 +116,7 @@ impl Uses {
 fn accesses(plan: &Plan, kernel: &Kernel, count: usize) -> Option<Vec<Access>> {
     match &kernel.kind {
         KernelKind::Library(call) => match &**call {
-            LibraryKernel::Conv { direction, input, operands: [a, b], out, dtype: DType::F32, .. }
+            LibraryKernel::Conv { direction, input, operands: [a, b], out, dtype: DType::F32, epilogue, .. }
                 if input[0] == count =>
             {
                 let whole = |o: &Operand| o.offset == 0 && plan.buffer(o.buffer).len == o.strides[0] as usize * count;
@@ -127,7 +127,8 @@ fn accesses(plan: &Plan, kernel: &Kernel, count: usize) -> Option<Vec<Access>> {
                     sums: writes && !sampled,
                 };
                 let of_weights = *direction == ConvDirection::FilterGrad;
-                Some(vec![access(a, false, true), access(b, false, of_weights), access(out, true, !of_weights)])
+                let own = [access(a, false, true), access(b, false, of_weights), access(out, true, !of_weights)];
+                Some(own.into_iter().chain(epilogue.bias.iter().map(|bias| access(bias, false, false))).collect())
             }
             _ => None,
         },

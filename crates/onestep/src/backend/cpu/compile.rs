@@ -32,7 +32,6 @@ impl Tape {
             Out::Reduce { carry, .. } => Some(carry + 1),
             Out::Store { .. } => None,
         });
-        let work = |p: &Phase| (p.reduce.iter().product::<usize>() * (p.body.len() + 1)) as u64;
         Tape {
             along,
             carries: carries.max().unwrap_or(0),
@@ -40,7 +39,7 @@ impl Tape {
             values,
             lets,
             kept,
-            work: kernel.points() as u64 * kernel.phases.iter().map(work).sum::<u64>(),
+            work: kernel.work(),
             grid,
             phases,
         }
@@ -120,6 +119,22 @@ impl Maps<'_> {
     }
 }
 
+impl Maps<'_> {
+    /// Whether an index is the same on all lanes of a block.
+    fn is_uniform(&self, a: &Affine) -> bool {
+        let space = if self.along == Along::Grid { self.grid } else { self.rows };
+        a.terms.iter().all(|&(var, _)| match (var, self.along) {
+            (Var::Let(_), _) => false,
+            (Var::Grid(i), Along::Grid) | (Var::Reduce(i), Along::Row) => {
+                let axis = i as usize;
+                let lanes = if axis == space.axis { space.chunk } else { space.extents[axis] };
+                axis < space.axis || lanes == 1
+            }
+            (Var::Grid(_), Along::Row) | (Var::Reduce(_), Along::Grid) => true,
+        })
+    }
+}
+
 /// How often a value changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rate {
@@ -165,13 +180,12 @@ impl PhaseCompiler<'_> {
         guards.iter().map(|g| GuardTape { expr: self.map(&g.expr), low: g.low, high: g.high }).collect()
     }
 
-    /// How often a map moves, and whether it is the same on all lanes.
-    fn moves(&self, map: &Map) -> (Rate, bool) {
+    /// How often a map moves.
+    fn moves(&self, map: &Map) -> Rate {
         let axes = self.maps.grid.extents.len();
         let terms = map.terms.iter().map(|t| if t.0 < axes { Rate::Block } else { Rate::Step });
         let lets = map.lets.iter().map(|l| self.let_rates[l.0 - self.first_let]);
-        let uniform = map.lets.is_empty() && matches!(map.lanes, Pattern::Uniform);
-        (terms.chain(lets).max().unwrap_or(Rate::Once), uniform)
+        terms.chain(lets).max().unwrap_or(Rate::Once)
     }
 
     /// A rate of this phase: where a block is one step, what changes with the block changes with the step.
@@ -186,7 +200,7 @@ impl PhaseCompiler<'_> {
         reached[e.index()] = true;
         for (i, typed) in self.phase.body.iter().enumerate() {
             if let Expr::Select(c, a, b) = &typed.expr
-                && self.uniform.get(c.index()) == Some(&true)
+                && self.uniform[c.index()]
             {
                 reached[i] |= reached[a.index()] || reached[b.index()];
             }
@@ -207,24 +221,19 @@ impl PhaseCompiler<'_> {
         }
     }
 
-    /// The step of an expression with how often its value changes and whether it is the same on all lanes;
-    /// `None` for a constant.
-    fn step(&self, i: usize, typed: &Typed) -> Option<(Step, Rate, bool)> {
+    /// The step of an expression with how often its value changes; `None` for a constant.
+    fn step(&self, i: usize, typed: &Typed) -> Option<(Step, Rate)> {
         let to = self.first_value + i;
         let out = Value { number: to, home: Home::Register(0) };
         let of = |e: &ExprId| self.value(*e);
         let operands = typed.expr.operands();
         let rate = operands.iter().map(|e| self.rates[e.index()]).max().unwrap_or(Rate::Once);
-        let uniform = operands.iter().all(|e| self.uniform[e.index()]);
         let step = match &typed.expr {
             Expr::Const(_) => return None,
             Expr::Load(l) => {
                 let from = self.access(l, typed.dtype);
-                let (mut rate, mut uniform) = self.moves(&from.index);
-                for guard in &from.guards {
-                    let moves = self.moves(&guard.expr);
-                    (rate, uniform) = (rate.max(moves.0), uniform && moves.1);
-                }
+                let guards = from.guards.iter().map(|g| self.moves(&g.expr));
+                let mut rate = guards.fold(self.moves(&from.index), Rate::max);
                 let stored = self.stored.contains(&from.buffer);
                 if stored {
                     rate = rate.max(Rate::Block);
@@ -235,7 +244,7 @@ impl PhaseCompiler<'_> {
                     && matches!(from.index.lanes, Pattern::Contiguous)
                     && !(stored && self.escapes(ExprId(i as u32), from.buffer));
                 if direct {
-                    return Some((Step::Direct { to, from }, rate, uniform));
+                    return Some((Step::Direct { to, from }, rate));
                 }
                 // What does not move with the fastest loop is often there already.
                 let fastest = match self.maps.along {
@@ -244,23 +253,20 @@ impl PhaseCompiler<'_> {
                 };
                 let slow = rate != Rate::Once && !from.index.terms.iter().any(|t| t.0 == fastest);
                 let keeps = slow && !stored && from.guards.is_empty() && from.index.lets.is_empty();
-                return Some((Step::Load { to: out, from, kept: keeps.then_some(0) }, rate, uniform));
+                return Some((Step::Load { to: out, from, kept: keeps.then_some(0) }, rate));
             }
             Expr::Carry(carry) => {
-                let uniform = self.maps.along == Along::Row;
-                return Some((Step::Carry { to, carry: *carry }, Rate::Block, uniform));
+                return Some((Step::Carry { to, carry: *carry }, Rate::Block));
             }
             Expr::Index(a) => {
                 let at = self.map(a);
-                let (rate, uniform) = self.moves(&at);
-                return Some((Step::Index { to: out, at }, rate, uniform));
+                let rate = self.moves(&at);
+                return Some((Step::Index { to: out, at }, rate));
             }
             Expr::Within(guards) => {
                 let guards = self.guards(guards);
-                let moves: Vec<_> = guards.iter().map(|g| self.moves(&g.expr)).collect();
-                let rate = moves.iter().map(|m| m.0).max().unwrap_or(Rate::Once);
-                let uniform = moves.iter().all(|m| m.1);
-                return Some((Step::Within { to: out, guards }, rate, uniform));
+                let rate = guards.iter().map(|g| self.moves(&g.expr)).max().unwrap_or(Rate::Once);
+                return Some((Step::Within { to: out, guards }, rate));
             }
             Expr::Random { stream, seed, step, index } => {
                 let index = self.map(index);
@@ -268,7 +274,7 @@ impl PhaseCompiler<'_> {
                 let seed = [of(&seed[0]), of(&seed[1])];
                 let bits = typed.dtype == DType::U32;
                 let step = Step::Random { to: out, stream: *stream, seed, step: of(step), index, bits };
-                return Some((step, rate.max(moves.0), uniform && moves.1));
+                return Some((step, rate.max(moves)));
             }
             Expr::Unary(op, a) => Step::Unary { to: out, op: *op, a: of(a), dtype: self.dtype(*a) },
             Expr::Binary(op, a, b) => Step::Binary { to: out, op: *op, a: of(a), b: of(b), dtype: self.dtype(*a) },
@@ -277,8 +283,20 @@ impl PhaseCompiler<'_> {
             Expr::Select(c, a, b) => Step::Select { to: out, c: of(c), a: of(a), b: of(b) },
             Expr::Cast(a) => Step::Cast { to: out, a: of(a), from: self.dtype(*a), into: typed.dtype },
         };
-        Some((step, rate, uniform))
+        Some((step, rate))
     }
+}
+
+/// Which expressions of a phase are the same on all lanes of a block.
+fn uniform(maps: &Maps, phase: &Phase) -> Vec<bool> {
+    let mut uniform: Vec<bool> = Vec::with_capacity(phase.body.len());
+    for typed in &phase.body {
+        let operands = typed.expr.operands().iter().all(|e| uniform[e.index()]);
+        let indices = typed.expr.indices().into_iter().all(|a| maps.is_uniform(a));
+        let carry = matches!(typed.expr, Expr::Carry(_)) && maps.along == Along::Grid;
+        uniform.push(operands && indices && !carry);
+    }
+    uniform
 }
 
 /// Compiles a phase; `first` are the numbers of its first value, register, derived variable and kept load. Gives the
@@ -296,7 +314,7 @@ fn phase(
         Along::Row => Blocks::lanes(&phase.reduce),
     };
     let maps = Maps { along, grid, rows: &rows };
-    let (rates, let_rates, uniform) = (Vec::new(), Vec::new(), Vec::new());
+    let (rates, let_rates, uniform) = (Vec::new(), Vec::new(), uniform(&maps, phase));
     let mut c = PhaseCompiler { maps, plan, phase, stored, first_value, first_let, rates, let_rates, uniform };
     let mut constants = Vec::new();
     let mut steps: [Vec<Step>; 3] = Default::default();
@@ -307,13 +325,11 @@ fn phase(
                 let Expr::Const(v) = typed.expr else { continue };
                 constants.push((Value { number: first_value + i, home: Home::Register(0) }, lane(v, typed.dtype)));
                 c.rates.push(Rate::Once);
-                c.uniform.push(true);
             }
-            Some((step, rate, uniform)) => {
+            Some((step, rate)) => {
                 let rate = c.rate(rate);
                 steps[rate as usize].push(step);
                 c.rates.push(rate);
-                c.uniform.push(uniform);
             }
         }
     }
@@ -350,12 +366,12 @@ fn derived(c: &mut PhaseCompiler, steps: &mut [Vec<Step>; 3], below: usize) {
         let (step, rate) = match l {
             Let::Div(a, by) => {
                 let a = c.map(a);
-                let rate = c.moves(&a).0;
+                let rate = c.moves(&a);
                 (Step::LetDiv { to, a, by: *by }, rate)
             }
             Let::Rem(a, by) => {
                 let a = c.map(a);
-                let rate = c.moves(&a).0;
+                let rate = c.moves(&a);
                 (Step::LetRem { to, a, by: *by }, rate)
             }
             Let::Value(e) if e.index() < below => {

@@ -23,7 +23,7 @@ const POSITIONS: usize = 96;
 /// Positions that a filter's gradient contracts at once, where an image has fewer.
 const CONTRACTED: usize = 128;
 /// Multiply-adds below which a convolution stays on one thread.
-const WORTH_SHARING: usize = 1 << 18;
+const WORTH_SHARING: usize = 1 << 21;
 
 /// A channels-last image `[d, h, w, channels]` with a border of zeros.
 struct Padded {

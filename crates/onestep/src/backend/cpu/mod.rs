@@ -30,7 +30,7 @@ use tape::Tape;
 use tile::{After, Bias, Isa};
 
 /// Work (elements times instructions) below which a kernel stays on one thread.
-const WORTH_SHARING: u64 = 1 << 18;
+const WORTH_SHARING: u64 = 1 << 22;
 
 /// What a strip of a batch may fill of a core's cache: most of the smallest second level in use.
 const STRIP_BYTES: usize = 384 << 10;

@@ -13,7 +13,7 @@ const TASK_COLUMNS: usize = 128;
 /// Steps of the contracted axis done at once, so that a panel stays in the cache.
 const DEPTH: usize = 512;
 /// Multiply-adds below which a product stays on one thread.
-const WORTH_SHARING: usize = 1 << 18;
+const WORTH_SHARING: usize = 1 << 22;
 
 /// A matrix: distance of rows and of columns in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -413,8 +413,12 @@ macro_rules! x86_vector {
             }
             #[inline(always)]
             unsafe fn positive(self) -> Self {
-                // SAFETY: the caller vouches for the instruction set. The second operand is what a NaN gives.
-                unsafe { std::arch::x86_64::$max(std::arch::x86_64::$zero(), self) }
+                // SAFETY: the caller vouches for the instruction set. The second operand is what a NaN gives; adding
+                // 0 makes 0 of -0.
+                unsafe {
+                    let zero = std::arch::x86_64::$zero();
+                    std::arch::x86_64::$add(std::arch::x86_64::$max(zero, self), zero)
+                }
             }
             #[inline(always)]
             unsafe fn store(self, to: *mut f32) {
