@@ -1,6 +1,8 @@
 //! The inner kernel of products and convolutions: a small tile of results held in vector registers while
 //! the contracted axis is walked. One text for every instruction set, chosen at run time.
 
+use std::mem::MaybeUninit;
+
 use crate::error::{Error, Result};
 
 /// Columns of a tile at most, over all instruction sets.
@@ -330,13 +332,23 @@ unsafe fn one<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles, fi
                 right = right.offset(tiles.right_step);
             }
         }
-        let whole_columns = tiles.columns == WIDE * V::LANES;
-        for (i, (sums, &out)) in sums.iter().zip(&tiles.out_rows[first..first + rows]).enumerate() {
-            let out = tiles.out.offset(out);
-            if whole_columns && tiles.out_step == 1 {
-                for (j, &sum) in sums.iter().enumerate() {
+        // Sums go to memory by constant places alone, so that they stay in registers until here.
+        let mut done = [MaybeUninit::<[f32; MAX_COLUMNS]>::uninit(); ROWS];
+        for (done, sums) in done.iter_mut().zip(&sums) {
+            for (j, sum) in sums.iter().enumerate() {
+                sum.store(done.as_mut_ptr().cast::<f32>().add(j * V::LANES));
+            }
+        }
+        let whole_columns = tiles.columns == WIDE * V::LANES && tiles.out_step == 1;
+        for (i, (done, &out)) in done.iter().zip(&tiles.out_rows[first..first + rows]).enumerate() {
+            let (done, out) = (done.as_ptr().cast::<f32>(), tiles.out.offset(out));
+            if whole_columns {
+                for j in 0..WIDE {
                     let out = out.add(j * V::LANES);
-                    let mut sum = if tiles.add { V::load(out).plus(sum) } else { sum };
+                    let mut sum = V::load(done.add(j * V::LANES));
+                    if tiles.add {
+                        sum = V::load(out).plus(sum);
+                    }
                     match tiles.after.bias {
                         Bias::None => {}
                         Bias::Columns(bias) => sum = sum.plus(V::load(bias.add(j * V::LANES))),
@@ -348,13 +360,12 @@ unsafe fn one<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles, fi
                     sum.store(out);
                 }
             } else {
-                let mut whole = [0f32; MAX_COLUMNS];
-                for (j, &sum) in sums.iter().enumerate() {
-                    sum.store(whole.as_mut_ptr().add(j * V::LANES));
-                }
-                for (j, &sum) in whole.iter().enumerate().take(tiles.columns) {
+                for j in 0..tiles.columns {
                     let out = out.offset(j as isize * tiles.out_step);
-                    let mut sum = if tiles.add { *out + sum } else { sum };
+                    let mut sum = *done.add(j);
+                    if tiles.add {
+                        sum += *out;
+                    }
                     match tiles.after.bias {
                         Bias::None => {}
                         Bias::Columns(bias) => sum += *bias.add(j),
