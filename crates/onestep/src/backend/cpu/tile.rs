@@ -334,9 +334,10 @@ unsafe fn one<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles, fi
         }
         // Sums go to memory by constant places alone, so that they stay in registers until here.
         let mut done = [MaybeUninit::<[f32; MAX_COLUMNS]>::uninit(); ROWS];
-        for (done, sums) in done.iter_mut().zip(&sums) {
-            for (j, sum) in sums.iter().enumerate() {
-                sum.store(done.as_mut_ptr().cast::<f32>().add(j * V::LANES));
+        #[allow(clippy::needless_range_loop, reason = "an iterator over the sums puts them on the stack for good")]
+        for i in 0..ROWS {
+            for j in 0..WIDE {
+                sums[i][j].store(done[i].as_mut_ptr().cast::<f32>().add(j * V::LANES));
             }
         }
         let whole_columns = tiles.columns == WIDE * V::LANES && tiles.out_step == 1;
