@@ -37,8 +37,12 @@ fn every_layer_is_shown_and_shares_add_up() {
 fn work_grows_with_the_batch() {
     let place = Place::new();
     let [small, large] = ["8", "32"].map(|batch| kernels(&place, &["mlp", "--batch", batch]));
-    // Three products forward, three for the weights, two for the layers' inputs.
-    let products = |batch: f64| 2.0 * batch * (3.0 * (784.0 * 128.0 + 128.0 * 64.0 + 64.0 * 10.0) - 784.0 * 128.0);
+    // Three products forward, three for the weights, two for the layers' inputs; a bias for each layer and a ReLU for
+    // each hidden one.
+    let products = |batch: f64| {
+        let products = 2.0 * (3.0 * (784.0 * 128.0 + 128.0 * 64.0 + 64.0 * 10.0) - 784.0 * 128.0);
+        batch * (products + 2.0 * 128.0 + 2.0 * 64.0 + 10.0)
+    };
     let dots =
         |kernels: &[Value]| sum(&kernels.iter().filter(|k| k["kind"] == "dot").cloned().collect::<Vec<_>>(), "flops");
     assert_eq!((dots(&small), dots(&large)), (products(8.0), products(32.0)));
