@@ -381,6 +381,21 @@ fn on_lane(map: &Map, base: i64, lets: &[[i64; LANES]], lane: usize) -> i64 {
     map.lets.iter().fold(base + pattern, |sum, &(l, c)| sum + c * lets[l][lane])
 }
 
+/// Computes a derived variable, once for each stretch of lanes on which its map is the same.
+#[inline(always)]
+fn derive(s: &mut Scratch, to: usize, map: &Map, n: usize, f: impl Fn(i64) -> i64) {
+    let base = base(map, &s.at);
+    match &map.lanes {
+        Pattern::Uniform if map.lets.is_empty() => s.lets[to][..n].fill(f(base)),
+        Pattern::Spans { len, starts } if map.lets.is_empty() => {
+            for (lanes, &start) in s.lets[to][..n].chunks_mut(*len).zip(starts) {
+                lanes.fill(f(base + start as i64));
+            }
+        }
+        _ => (0..n).for_each(|lane| s.lets[to][lane] = f(on_lane(map, base, &s.lets, lane))),
+    }
+}
+
 fn within(guards: &[GuardTape], s: &Scratch, lane: usize) -> bool {
     guards.iter().all(|g| {
         let value = on_lane(&g.expr, base(&g.expr, &s.at), &s.lets, lane);
@@ -481,18 +496,8 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
                 lanes::select_by(*op, [read(s, *a), read(s, *b)], [read(s, *x), read(s, *y)], write(s, *to));
             }
             Step::Cast { to, a, from, into } => lanes::cast(*from, *into, read(s, *a), write(s, *to)),
-            Step::LetDiv { to, a, by } => {
-                let base = base(a, &s.at);
-                for lane in 0..n {
-                    s.lets[*to][lane] = on_lane(a, base, &s.lets, lane).div_euclid(*by);
-                }
-            }
-            Step::LetRem { to, a, by } => {
-                let base = base(a, &s.at);
-                for lane in 0..n {
-                    s.lets[*to][lane] = on_lane(a, base, &s.lets, lane).rem_euclid(*by);
-                }
-            }
+            Step::LetDiv { to, a, by } => derive(s, *to, a, n, |v| v.div_euclid(*by)),
+            Step::LetRem { to, a, by } => derive(s, *to, a, n, |v| v.rem_euclid(*by)),
             Step::LetValue { to, value, signed } => {
                 let lanes = read(s, *value);
                 for (lane, &v) in lanes.iter().enumerate() {
