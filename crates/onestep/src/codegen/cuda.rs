@@ -2,8 +2,8 @@
 //! To be compiled without fast-math; contraction into fused multiply-adds is welcome.
 
 use super::bindings::{Rules, Slot};
-use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, shared_name};
-use crate::ir::{ArgOp, Binary, Compare, DType, Unary, push_f64};
+use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, saturated, shared_name};
+use crate::ir::{Binary, Compare, DType, Unary};
 use crate::plan::Workers;
 
 /// Threads that exchange values by shuffles.
@@ -225,21 +225,8 @@ impl Dialect for Cuda {
         }
     }
 
-    fn beats(&self, op: ArgOp, dtype: DType, new: &str, best: &str) -> String {
-        match (op, dtype.is_float()) {
-            (ArgOp::Max, true) => format!("is_first_largest({new}, {best})"),
-            (ArgOp::Min, true) => format!("is_first_smallest({new}, {best})"),
-            (ArgOp::Max, false) => format!("{new} > {best}"),
-            (ArgOp::Min, false) => format!("{new} < {best}"),
-        }
-    }
-
     fn words_type(&self) -> &'static str {
         "Words"
-    }
-
-    fn random_words(&self, block: &str, stream: u32, step: &str, key: [&str; 2]) -> String {
-        format!("philox({block}, {stream}u, {step}, {}, {})", key[0], key[1])
     }
 
     fn random_word(&self, words: &str, number: &str, bits: bool) -> String {
@@ -378,11 +365,4 @@ fn narrowed(dtype: DType, value: &str) -> String {
         DType::F16 => format!("(unsigned short)f16_bits({value})"),
         DType::U8 | DType::Bool => format!("(unsigned char){value}"),
     }
-}
-
-/// A number as an unsigned integer dtype holds it.
-pub(super) fn saturated(dtype: DType, value: f64) -> u32 {
-    let mut bytes = Vec::with_capacity(4);
-    push_f64(dtype, value, &mut bytes);
-    bytes.iter().rev().fold(0, |sum, &b| sum << 8 | b as u32)
 }

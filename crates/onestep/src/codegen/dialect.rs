@@ -1,7 +1,7 @@
 //! What differs between the languages of devices. Every method gives text; the printer puts it in order.
 
 use super::bindings::{Binding, Rules, Slot};
-use crate::ir::{ArgOp, Binary, Compare, DType, Unary};
+use crate::ir::{ArgOp, Binary, Compare, DType, Unary, push_f64};
 use crate::plan::Workers;
 
 /// The types of local values. Floats of all dtypes are computed in f32, unsigned integers of all in 32 bits.
@@ -103,11 +103,20 @@ pub(super) trait Dialect {
     /// A conversion.
     fn cast(&self, from: DType, to: DType, a: &str) -> String;
     /// Whether `new` is a better extreme than `best`: beyond it, or the first NaN.
-    fn beats(&self, op: ArgOp, dtype: DType, new: &str, best: &str) -> String;
+    fn beats(&self, op: ArgOp, dtype: DType, new: &str, best: &str) -> String {
+        match (op, dtype.is_float()) {
+            (ArgOp::Max, true) => format!("is_first_largest({new}, {best})"),
+            (ArgOp::Min, true) => format!("is_first_smallest({new}, {best})"),
+            (ArgOp::Max, false) => format!("{new} > {best}"),
+            (ArgOp::Min, false) => format!("{new} < {best}"),
+        }
+    }
     /// The type of four random words.
     fn words_type(&self) -> &'static str;
     /// Four random words for a block's number, stream, step and key.
-    fn random_words(&self, block: &str, stream: u32, step: &str, key: [&str; 2]) -> String;
+    fn random_words(&self, block: &str, stream: u32, step: &str, key: [&str; 2]) -> String {
+        format!("philox({block}, {stream}u, {step}, {}, {})", key[0], key[1])
+    }
     /// One of four random words, as bits or as a float in [0, 1).
     fn random_word(&self, words: &str, number: &str, bits: bool) -> String;
 
@@ -154,4 +163,11 @@ pub(super) fn shared_name(shared: &Shared) -> String {
         Scalar::Index => "index",
     };
     format!("shared_{ty}{}", shared.number)
+}
+
+/// A number as an unsigned integer dtype holds it.
+pub(super) fn saturated(dtype: DType, value: f64) -> u32 {
+    let mut bytes = Vec::with_capacity(4);
+    push_f64(dtype, value, &mut bytes);
+    bytes.iter().rev().fold(0, |sum, &b| sum << 8 | b as u32)
 }

@@ -4,9 +4,8 @@
 //! store whole words. Compilers may assume that there are no NaN and infinities, so both are made from bits.
 
 use super::bindings::{Rules, Slot, Storage};
-use super::cuda::saturated;
-use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, shared_name};
-use crate::ir::{ArgOp, Binary, Compare, DType, Unary};
+use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, saturated, shared_name};
+use crate::ir::{Binary, Compare, DType, Unary};
 use crate::plan::Workers;
 
 /// WGSL for a device's limits.
@@ -209,21 +208,8 @@ impl Dialect for Wgsl {
         }
     }
 
-    fn beats(&self, op: ArgOp, dtype: DType, new: &str, best: &str) -> String {
-        match (op, dtype.is_float()) {
-            (ArgOp::Max, true) => format!("is_first_largest({new}, {best})"),
-            (ArgOp::Min, true) => format!("is_first_smallest({new}, {best})"),
-            (ArgOp::Max, false) => format!("{new} > {best}"),
-            (ArgOp::Min, false) => format!("{new} < {best}"),
-        }
-    }
-
     fn words_type(&self) -> &'static str {
         "vec4<u32>"
-    }
-
-    fn random_words(&self, block: &str, stream: u32, step: &str, key: [&str; 2]) -> String {
-        format!("philox({block}, {stream}u, {step}, {}, {})", key[0], key[1])
     }
 
     fn random_word(&self, words: &str, number: &str, bits: bool) -> String {

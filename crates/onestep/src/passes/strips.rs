@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use super::merge::refine_grid;
 use crate::ir::DType;
 use crate::plan::{
-    Affine, BufferId, ConvDirection, Kernel, KernelKind, LibraryKernel, Load, LoopKernel, Operand, Plan, Strips,
-    Target, Var,
+    Affine, BufferId, ConvDirection, Kernel, KernelKind, LibraryKernel, LoopKernel, Operand, Plan, Strips, Target, Var,
 };
 
 /// Points that a loop kernel must have in a strip.
@@ -148,15 +147,12 @@ fn loop_accesses(plan: &Plan, kernel: &LoopKernel, count: usize) -> Option<Vec<A
             Var::Reduce(i) => phase.reduce.get(i as usize).copied(),
             Var::Let(_) => None,
         };
-        let single = LoopKernel { grid: kernel.grid.clone(), phases: vec![phase.clone()], ..LoopKernel::default() };
-        for Load { buffer, index, .. } in single.loads() {
-            let by_strip = keeps_to_strip(index, outer, plan.buffer(*buffer).len, count, extent);
-            all.push(Access { buffer: *buffer, writes: false, by_strip, sums: false });
-        }
-        for (buffer, index) in single.stores() {
+        let loads = phase.loads().map(|load| (load.buffer, &load.index, false));
+        let stores = phase.stores().map(|(buffer, index)| (buffer, index, true));
+        all.extend(loads.chain(stores).map(|(buffer, index, writes)| {
             let by_strip = keeps_to_strip(index, outer, plan.buffer(buffer).len, count, extent);
-            all.push(Access { buffer, writes: true, by_strip, sums: false });
-        }
+            Access { buffer, writes, by_strip, sums: false }
+        }));
     }
     // A kernel whose strips write one place would have to be in order.
     all.iter().all(|a| !a.writes || a.by_strip).then_some(all)

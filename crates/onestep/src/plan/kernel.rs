@@ -426,10 +426,7 @@ impl LoopKernel {
 
     /// Every load of every phase.
     pub fn loads(&self) -> impl Iterator<Item = &Load> {
-        self.phases.iter().flat_map(|p| &p.body).filter_map(|t| match &t.expr {
-            Expr::Load(load) => Some(load),
-            _ => None,
-        })
+        self.phases.iter().flat_map(Phase::loads)
     }
 
     /// A dense copy of one buffer to another.
@@ -481,14 +478,27 @@ impl LoopKernel {
 
     /// Every store of every phase: buffer and index.
     pub fn stores(&self) -> impl Iterator<Item = (BufferId, &Affine)> {
-        self.phases.iter().flat_map(|p| &p.outs).filter_map(|o| match o {
-            Out::Store { buffer, index, .. } => Some((*buffer, index)),
-            Out::Reduce { .. } => None,
-        })
+        self.phases.iter().flat_map(Phase::stores)
     }
 }
 
 impl Phase {
+    /// Every load.
+    pub fn loads(&self) -> impl Iterator<Item = &Load> {
+        self.body.iter().filter_map(|t| match &t.expr {
+            Expr::Load(load) => Some(load),
+            _ => None,
+        })
+    }
+
+    /// Every store: buffer and index.
+    pub fn stores(&self) -> impl Iterator<Item = (BufferId, &Affine)> {
+        self.outs.iter().filter_map(|o| match o {
+            Out::Store { buffer, index, .. } => Some((*buffer, index)),
+            Out::Reduce { .. } => None,
+        })
+    }
+
     /// Replaces every index map.
     pub fn map_indices(&mut self, mut f: impl FnMut(&Affine) -> Affine) {
         let guards = |guards: &mut Vec<Guard>, f: &mut dyn FnMut(&Affine) -> Affine| {

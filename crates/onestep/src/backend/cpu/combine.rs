@@ -17,8 +17,10 @@ pub(super) fn combine(steps: &mut Vec<Step>, outs: &[OutTape], first: usize, val
     let mut made: Vec<Option<usize>> = vec![None; values];
     let mut gone = vec![false; steps.len()];
     for i in 0..steps.len() {
+        // The step of a value that only this one reads.
+        let sole = |value: usize| made[value - first].filter(|_| uses[value - first] == 1);
         let product = |value: usize| {
-            let at = made[value - first].filter(|_| uses[value - first] == 1)?;
+            let at = sole(value)?;
             match steps[at] {
                 Step::Binary { op: Binary::Mul, a, b, dtype: DType::F32, .. } => Some((at, a, b)),
                 _ => None,
@@ -34,15 +36,12 @@ pub(super) fn combine(steps: &mut Vec<Step>, outs: &[OutTape], first: usize, val
             Step::Binary { to, op: Binary::Sub, a: c, b, dtype: DType::F32 } => {
                 product(b).map(|(p, a, b)| (Step::MulSub { to, a, b, c }, vec![p]))
             }
-            Step::Select { to, c, a: x, b: y } => match made[c - first].filter(|_| uses[c - first] == 1) {
-                Some(p) => match steps[p] {
-                    Step::Compare { op, a, b, dtype: DType::F32, .. } => {
-                        Some((Step::SelectBy { to, op, a, b, x, y }, vec![p]))
-                    }
-                    _ => None,
-                },
-                None => None,
-            },
+            Step::Select { to, c, a: x, b: y } => sole(c).and_then(|p| match steps[p] {
+                Step::Compare { op, a, b, dtype: DType::F32, .. } => {
+                    Some((Step::SelectBy { to, op, a, b, x, y }, vec![p]))
+                }
+                _ => None,
+            }),
             _ => None,
         };
         if let Some((step, parts)) = combined {

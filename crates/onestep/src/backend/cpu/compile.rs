@@ -57,23 +57,16 @@ fn direction(kernel: &LoopKernel) -> Along {
     if points < 8 {
         return Along::Row;
     }
-    let close = |var: fn(&Phase) -> Option<Var>| {
+    // Loads that are near along the loop that a phase's innermost one is.
+    let close = |innermost: &dyn Fn(&Phase) -> Var| {
         let near = |p: &Phase| {
-            let Some(var) = var(p) else { return 0 };
-            let near = |a: &Affine| (0..=1).contains(&a.coefficient(var));
-            p.body.iter().filter(|t| matches!(&t.expr, Expr::Load(l) if near(&l.index))).count()
+            let var = innermost(p);
+            p.loads().filter(|load| (0..=1).contains(&load.index.coefficient(var))).count()
         };
         kernel.phases.iter().filter(|p| row(p) > 1).map(near).sum::<usize>()
     };
-    let along_rows = close(|p| p.reduce.len().checked_sub(1).map(|i| Var::Reduce(i as u32)));
-    let innermost = Var::Grid(kernel.grid.len() as u32 - 1);
-    let along_grid = kernel
-        .phases
-        .iter()
-        .filter(|p| row(p) > 1)
-        .flat_map(|p| &p.body)
-        .filter(|t| matches!(&t.expr, Expr::Load(l) if (0..=1).contains(&l.index.coefficient(innermost))))
-        .count();
+    let along_rows = close(&|p| Var::Reduce(p.reduce.len() as u32 - 1));
+    let along_grid = close(&|_| Var::Grid(kernel.grid.len() as u32 - 1));
     if longest >= 32 && along_rows > along_grid { Along::Row } else { Along::Grid }
 }
 
@@ -85,13 +78,18 @@ struct Maps<'a> {
 }
 
 impl Maps<'_> {
+    /// The space that lanes run along.
+    fn lanes(&self) -> &Blocks {
+        match self.along {
+            Along::Grid => self.grid,
+            Along::Row => self.rows,
+        }
+    }
+
     fn map(&self, a: &Affine) -> Map {
         let mut terms = Vec::new();
         let mut lets = Vec::new();
-        let space = match self.along {
-            Along::Grid => self.grid,
-            Along::Row => self.rows,
-        };
+        let space = self.lanes();
         let mut coefficients = vec![0; space.extents.len()];
         for &(var, c) in &a.terms {
             let (number, axis) = match var {
@@ -117,12 +115,10 @@ impl Maps<'_> {
         }
         Map { offset: a.offset, terms, lets, lanes: space.pattern(&coefficients) }
     }
-}
 
-impl Maps<'_> {
     /// Whether an index is the same on all lanes of a block.
     fn is_uniform(&self, a: &Affine) -> bool {
-        let space = if self.along == Along::Grid { self.grid } else { self.rows };
+        let space = self.lanes();
         a.terms.iter().all(|&(var, _)| match (var, self.along) {
             (Var::Let(_), _) => false,
             (Var::Grid(i), Along::Grid) | (Var::Reduce(i), Along::Row) => {
@@ -352,8 +348,8 @@ fn phase(
         registers += 1;
     }
     registers += share_registers(&mut each, &outs, first_value, phase.body.len(), registers);
-    let lanes = if along == Along::Grid { grid } else { &rows };
-    let lanes = lanes.chunk * lanes.inner;
+    let space = c.maps.lanes();
+    let lanes = space.chunk * space.inner;
     let reduces = !phase.reduce.is_empty();
     let tape = PhaseTape { reduces, lanes, constants, once, per_block, steps: each, outs, rows };
     (tape, registers - first_register, kept - first_kept)
