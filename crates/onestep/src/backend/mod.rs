@@ -3,6 +3,7 @@
 
 pub mod cpu;
 mod host;
+pub mod memory;
 pub mod reference;
 
 use std::any::Any;
