@@ -2,10 +2,14 @@
 //! rings for the way there and back. Shared by all such backends; what is unsafe stays in a backend's
 //! [`RawMemory`] and [`Slot`].
 
+mod batch;
 mod pool;
 mod staging;
 mod statistics;
+#[cfg(test)]
+mod tests;
 
-pub use pool::{Block, Capacity, Pool, RawMemory, largest_batch};
+pub use batch::largest_batch;
+pub use pool::{Block, Capacity, Pool, RawMemory};
 pub use staging::{Fence, Lease, Ring, Slot, pieces};
 pub use statistics::{Purpose, Statistics, Usage};

@@ -3,8 +3,9 @@
 //! blocks are few and live long.
 //!
 //! Sizes are rounded up so that freed blocks fit what comes next: four steps between powers of two, from
-//! 512 bytes on. A block thus wastes less than a quarter of what was asked for, and less than 2 MiB: at
-//! 8 MiB the steps reach 2 MiB, the pages of GPUs, and stay there.
+//! 512 bytes on. A new block thus wastes less than a quarter of what was asked for, and less than 2 MiB: at
+//! 8 MiB the steps reach 2 MiB, the pages of GPUs, and stay there. A block given out again wastes at most a
+//! quarter.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +26,7 @@ const LARGEST_STEP: usize = 2 << 20;
 ///
 /// The pool gives memory out again while work submitted earlier may still use it. So all work on a pool's
 /// blocks goes to one queue, in order; a backend with several queues orders them, or keeps a [`Block`] until
-/// what uses it elsewhere is done. Calls come with the pool locked and must not come back to it.
+/// what uses it elsewhere is done. Calls may come with the pool locked and must not come back to it.
 pub trait RawMemory: Send + Sync + 'static {
     /// A block of device memory: a pointer, a buffer. Not freed by being dropped, unless [`RawMemory::free`]
     /// does no more than that.
@@ -160,7 +161,7 @@ impl<D: RawMemory> Shared<D> {
     fn take(&self, bytes: usize, purpose: Purpose) -> Result<(D::Raw, usize)> {
         let mut inner = self.lock();
         let Some(size) = rounded(bytes) else {
-            return Err(self.out_of_memory(&inner.statistics, bytes, purpose));
+            return Err(self.out_of_memory(&inner.statistics, bytes, usize::MAX, purpose));
         };
         let (raw, size, new) = match inner.reuse(bytes, size) {
             Some((raw, size)) => (raw, size, false),
@@ -179,7 +180,7 @@ impl<D: RawMemory> Shared<D> {
             answer => answer,
         }
         .map_err(|e| match refused(&e) {
-            true => self.out_of_memory(&inner.statistics, bytes, purpose).with_source(e),
+            true => self.out_of_memory(&inner.statistics, bytes, size, purpose).with_source(e),
             false => e,
         })
     }
@@ -190,7 +191,7 @@ impl<D: RawMemory> Shared<D> {
             return Ok(());
         };
         if inner.statistics.total.occupied.saturating_add(size) > limit {
-            return Err(self.out_of_memory(&inner.statistics, bytes, purpose));
+            return Err(self.out_of_memory(&inner.statistics, bytes, size, purpose));
         }
         if inner.statistics.held().saturating_add(size) > limit {
             self.trim(inner);
@@ -212,24 +213,23 @@ impl<D: RawMemory> Shared<D> {
         std::mem::take(&mut inner.statistics.cached)
     }
 
-    /// The error that says what was asked for, what there is, and what to do.
-    fn out_of_memory(&self, statistics: &Statistics, bytes: usize, purpose: Purpose) -> Error {
-        let mut message = format!(
-            "{} is out of memory: {} were asked for ({purpose}), {} are in use and {} cached",
+    /// The error that says what was asked for, what there is, and what to do; `size` is what `bytes` would occupy.
+    fn out_of_memory(&self, statistics: &Statistics, bytes: usize, size: usize, purpose: Purpose) -> Error {
+        let occupied = statistics.total.occupied;
+        let (within, mend) = match statistics.limit.filter(|limit| occupied.saturating_add(size) > *limit) {
+            Some(limit) => (format!(" within the limit of {}", Size(limit)), "raise the limit"),
+            None => (String::new(), "end other programs that use the device"),
+        };
+        let capacity = self.device.capacity().map(|c| format!(", {} of {} free", Size(c.free), Size(c.total)));
+        Error::memory(format!(
+            "{} is out of memory{within}: {} asked for ({purpose}), {} in use, {} cached{}; \
+             use a smaller batch or model, or {mend}",
             self.device.name(),
             Size(bytes),
-            Size(statistics.total.occupied),
+            Size(occupied),
             Size(statistics.cached),
-        );
-        if let Some(Capacity { total, free }) = self.device.capacity() {
-            message += &format!(", {} of {} free", Size(free), Size(total));
-        }
-        let beyond = |limit: usize| statistics.total.occupied.saturating_add(bytes) > limit;
-        message += &match statistics.limit.filter(|limit| beyond(*limit)) {
-            Some(limit) => format!("; use a smaller batch or model, or raise the limit of {}", Size(limit)),
-            None => "; use a smaller batch or model, or end other programs that use the device".to_string(),
-        };
-        Error::memory(message)
+            capacity.unwrap_or_default(),
+        ))
     }
 }
 
@@ -314,28 +314,4 @@ impl<D: RawMemory> fmt::Debug for Block<D> {
 pub(super) fn rounded(bytes: usize) -> Option<usize> {
     let bytes = bytes.max(SMALLEST);
     bytes.checked_next_multiple_of(((1 << bytes.ilog2()) / 4).min(LARGEST_STEP))
-}
-
-/// The largest batch that fits into `free` bytes, where a batch takes `bytes_of(batch)` bytes, which never falls
-/// as the batch grows; `None` if not even one sample fits. Answers at most 2^30, and asks for no batch more
-/// than twice as large as one that fits.
-pub fn largest_batch(free: usize, bytes_of: impl Fn(usize) -> usize) -> Option<usize> {
-    const MOST: usize = 1 << 30;
-    let fits = |batch: usize| bytes_of(batch) <= free;
-    if !fits(1) {
-        return None;
-    }
-    let mut good = 1;
-    while good < MOST && fits(2 * good) {
-        good *= 2;
-    }
-    if good == MOST {
-        return Some(MOST);
-    }
-    let mut bad = 2 * good;
-    while bad - good > 1 {
-        let middle = good + (bad - good) / 2;
-        *(if fits(middle) { &mut good } else { &mut bad }) = middle;
-    }
-    Some(good)
 }
