@@ -214,22 +214,26 @@ fn staging_counts_in_the_statistics_and_against_the_limit() {
 
 #[test]
 fn pieces_cover_all_bytes_in_order() {
-    assert_eq!(pieces(10, 4).collect::<Vec<_>>(), [0..4, 4..8, 8..10]);
-    assert_eq!(pieces(8, 4).collect::<Vec<_>>(), [0..4, 4..8]);
-    assert_eq!(pieces(3, 4).collect::<Vec<_>>(), [0..3]);
-    assert_eq!(pieces(0, 4).count(), 0);
-    assert_eq!(pieces(3, usize::MAX).collect::<Vec<_>>(), [0..3]);
+    let cut = |bytes, size| pieces(bytes, size).map(|p| (p.start, p.end)).collect::<Vec<_>>();
+    assert_eq!(cut(10, 4), [(0, 4), (4, 8), (8, 10)]);
+    assert_eq!(cut(8, 4), [(0, 4), (4, 8)]);
+    assert_eq!(cut(3, 4), [(0, 3)]);
+    assert_eq!(cut(0, 4), []);
+    assert_eq!(cut(3, usize::MAX), [(0, 3)]);
 }
+
+/// Work on device memory.
+type Job = Box<dyn FnOnce(&mut Vec<u8>) + Send>;
 
 /// A thread that does what it is sent, in order and in its own time.
 struct Queue {
-    jobs: Sender<Box<dyn FnOnce(&mut Vec<u8>) + Send>>,
+    jobs: Sender<Job>,
 }
 
 impl Queue {
     /// A queue over device memory that holds some bytes.
     fn new(mut memory: Vec<u8>) -> (Self, thread::JoinHandle<Vec<u8>>) {
-        let (jobs, receiver) = mpsc::channel::<Box<dyn FnOnce(&mut Vec<u8>) + Send>>();
+        let (jobs, receiver) = mpsc::channel::<Job>();
         let worker = thread::spawn(move || {
             for job in receiver {
                 thread::sleep(Duration::from_micros(200));
