@@ -26,8 +26,8 @@ OURS = "onestep"
 def main():
     args = arguments()
     cores = pin(args.cores)
-    sides = {OURS: [args.onestep, "bench", "--json", "--device", "cpu"]}
-    sides |= {peer: [args.python, str(PEERS[peer])] for peer in args.peers}
+    sides = {OURS: [args.onestep, "bench", "--json", "--device", args.device]}
+    sides |= {peer: [args.python, str(PEERS[peer]), "--device", args.device] for peer in args.peers}
     options = ["--threads", str(args.threads)]
     for name in ("batch", "steps", "repeats"):
         value = getattr(args, name)
@@ -45,13 +45,13 @@ def main():
     rows = []
     for (workload, batch), sides in found.items():
         ours = sides[OURS]
-        print(f"\n{workload}, batch {batch}, {args.threads} threads on cores {cores}")
+        print(f"\n{workload}, batch {batch}, {args.device}, {args.threads} threads on cores {cores}")
         for who, lines in sides.items():
             medians = [line["median_us"] for line in lines]
             ratio = statistics.median(medians) / statistics.median(line["median_us"] for line in ours)
             row = {
                 "date": datetime.date.today().isoformat(),
-                "machine": machine(),
+                "machine": machine() if args.device == "cpu" else device_name(args.onestep, args.device),
                 "cores": cores,
                 "commit": commit,
                 "workload": workload,
@@ -114,6 +114,13 @@ def machine():
     return platform.processor() or platform.machine()
 
 
+def device_name(onestep, device):
+    """What onestep calls a device: the first part of its description."""
+    lines = subprocess.run([onestep, "devices"], stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    found = [line.split(None, 1)[1].split(",")[0] for line in lines if line.startswith(device)]
+    return found[0] if found else device
+
+
 def append(path, rows):
     fresh = not path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +136,7 @@ def arguments():
     workloads = ["seed_cnn", "mlp", "small_cnn"]
     parser.add_argument("workloads", nargs="*", default=workloads, help=f"default: {' '.join(workloads)}")
     parser.add_argument("--onestep", default="target/release/onestep", help="the program (default: %(default)s)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of every side (default: cpu)")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch and jax (default: this one)")
     parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=sorted(PEERS, reverse=True))
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")

@@ -5,7 +5,10 @@ import os
 
 import workload
 
-args = workload.parse(workload.parser_of(__doc__))
+parser = workload.parser_of(__doc__)
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+args = workload.parse(parser)
+os.environ["JAX_PLATFORMS"] = args.device
 if args.threads == 1:
     os.environ["XLA_FLAGS"] = (
         os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"

@@ -1,4 +1,5 @@
-"""Times the workloads in PyTorch, eager in both memory layouts, optionally compiled. One JSON object a line."""
+"""Times the workloads in PyTorch, eager in both memory layouts, optionally compiled. On a GPU also with the whole step
+captured in a CUDA graph, compiled and not. TF32 is allowed there. One JSON object a line."""
 
 import math
 
@@ -36,6 +37,8 @@ def optimizer_of(tables, parameters):
     """The optimizer of a config's section [optimizer]."""
     options = dict(tables["optimizer"])
     kind, options["lr"] = options.pop("type"), options.pop("learning_rate")
+    if parameters[0].is_cuda and kind != "sgd":
+        options["capturable"] = True
     return {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind](parameters, **options)
 
 
@@ -49,7 +52,7 @@ def stepper(tables, batch, layout, compiled, device):
     model = network(tables).to(device)
     if layout == "channels-last" and x.dim() == 4:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    optimizer, loss_of = optimizer_of(tables, model.parameters()), nn.CrossEntropyLoss()
+    optimizer, loss_of = optimizer_of(tables, list(model.parameters())), nn.CrossEntropyLoss()
     forward = torch.compile(lambda x, y: loss_of(model(x), y)) if compiled else lambda x, y: loss_of(model(x), y)
 
     def step(n):
@@ -63,6 +66,25 @@ def stepper(tables, batch, layout, compiled, device):
     return step
 
 
+def captured(step):
+    """The same with one step captured in a CUDA graph."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        step(3)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(1)
+
+    def replay(n):
+        for _ in range(n):
+            graph.replay()
+
+    replay.loss = step.loss
+    return replay
+
+
 def main():
     parser = workload.parser_of(__doc__)
     parser.add_argument("--compile", action="store_true", help="also through torch.compile")
@@ -71,13 +93,20 @@ def main():
     args = workload.parse(parser)
     torch.set_num_threads(args.threads)
     wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    modes = ["eager", "compile"] if args.compile else ["eager"]
+    if args.device == "cuda":
+        modes = ["graph", "compile graph"]
     layouts = ["contiguous", "channels-last"] if args.layout == "both" else [args.layout]
     for name, width, batch, tables in workload.runs(args):
         images = len(tables["data"]["shape"]) == 3
-        for mode in ["eager", "compile"] if args.compile else ["eager"]:
+        for mode in modes:
             # Without images there is one layout.
             for layout in layouts if images else ["contiguous"]:
-                step = stepper(tables, batch, layout, mode == "compile", args.device)
+                step = stepper(tables, batch, layout, "compile" in mode, args.device)
+                if "graph" in mode:
+                    step = captured(step)
                 times = workload.measure(args, step, wait)
                 assert math.isfinite(step.loss.item())
                 peer = f"pytorch {mode}" + (" channels-last" if layout == "channels-last" else "")

@@ -6,17 +6,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use onestep::backend::Device;
 use onestep::ir::{Graph, Literal};
 use onestep::passes::{Passes, compile};
+use onestep::plan::Target;
 use onestep::testing::op_cases;
 
 /// Compiles and runs a graph once: outputs and states after the step.
 fn run(
     device: &Device,
+    target: &Target,
     passes: Passes,
     graph: &Graph,
     inputs: &[Literal],
     states: &[Literal],
 ) -> (Vec<Literal>, Vec<Literal>) {
-    let compiled = compile(graph, &device.target(), passes).unwrap();
+    let compiled = compile(graph, target, passes).unwrap();
     let memory: Vec<_> = states
         .iter()
         .map(|s| {
@@ -35,11 +37,15 @@ fn run(
 }
 
 fn conforms(device: &Device, passes: Passes) {
+    conforms_as(device, &device.target(), passes);
+}
+
+fn conforms_as(device: &Device, target: &Target, passes: Passes) {
     let cases = op_cases();
     let mut wrong = Vec::new();
     for case in &cases {
         // A panic must name its case too.
-        let run = AssertUnwindSafe(|| run(device, passes, &case.graph, &case.inputs, &case.states));
+        let run = AssertUnwindSafe(|| run(device, target, passes, &case.graph, &case.inputs, &case.states));
         let verdict = match catch_unwind(run) {
             Ok((outputs, states)) => case.check(&outputs, &states),
             Err(_) => Err(format!("{}: panicked", case.name)),
@@ -59,10 +65,31 @@ fn cpu_on_two_threads() {
     conforms(&Device::cpu_with_threads(2), Passes::all());
 }
 
+/// What a device without a library runs: every product, convolution and sum as a loop nest.
+#[test]
+fn cpu_with_nests_for_calls() {
+    let cpu = Device::cpu_with_threads(2);
+    conforms_as(&cpu, &Target { nest_work: u64::MAX, ..cpu.target() }, Passes::all());
+}
+
 #[test]
 fn cpu_with_each_pass_off() {
     for name in Passes::NAMES {
         conforms(&Device::cpu_with_threads(1), format!("-{name}").parse().unwrap());
+    }
+}
+
+#[test]
+fn cuda_with_all_passes() {
+    let Some(gpu) = onestep::testing::cuda() else { return };
+    conforms(&gpu, Passes::all());
+}
+
+#[test]
+fn cuda_with_each_pass_off() {
+    let Some(gpu) = onestep::testing::cuda() else { return };
+    for name in Passes::NAMES {
+        conforms(&gpu, format!("-{name}").parse().unwrap());
     }
 }
 

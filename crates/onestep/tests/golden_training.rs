@@ -12,7 +12,7 @@ use onestep::ir::{DType, Literal};
 use onestep::nn::{Conv2d, Linear, Padding, loss};
 use onestep::optim::{Adam, Optimizer, Schedule, Sgd};
 use onestep::passes::Passes;
-use onestep::testing::{fill, hash_uniform};
+use onestep::testing::{devices, fill, hash_uniform};
 use onestep::trace::{Module, Scope, Tensor};
 use onestep::{Result, trace};
 use serde_json::Value as Json;
@@ -115,7 +115,7 @@ fn largest(deviations: &[f64]) -> f64 {
 
 #[test]
 fn mlp_follows_pytorch() {
-    for device in [Device::reference(), Device::cpu_with_threads(1)] {
+    for device in [Device::reference()].into_iter().chain(devices()) {
         let off = deviations("mlp", &device, mlp, &[784], 10);
         assert!(largest(&off) < 1e-5, "{}: {off:?}", device.name());
     }
@@ -123,7 +123,8 @@ fn mlp_follows_pytorch() {
 
 #[test]
 fn seed_cnn_follows_pytorch() {
-    for (device, steps) in [(Device::reference(), 2), (Device::cpu_with_threads(1), 10)] {
+    let others = devices().into_iter().map(|device| (device, 10));
+    for (device, steps) in [(Device::reference(), 2)].into_iter().chain(others) {
         let off = deviations("seed_cnn", &device, seed_cnn, &[32, 32, 3], steps);
         assert!(largest(&off) < 1e-5, "{}: {off:?}", device.name());
     }
@@ -131,7 +132,7 @@ fn seed_cnn_follows_pytorch() {
 
 #[test]
 fn small_cnn_follows_pytorch() {
-    for device in [Device::cpu_with_threads(1), Device::reference()] {
+    for device in devices().into_iter().chain([Device::reference()]) {
         let off = deviations("small_cnn", &device, small_cnn, &[3200], 10);
         assert!(largest(&off) < 1e-5, "{}: {off:?}", device.name());
     }

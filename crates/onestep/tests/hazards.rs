@@ -6,16 +6,17 @@ use onestep::backend::Device;
 use onestep::backend::reference::{Value, evaluate};
 use onestep::ir::*;
 use onestep::passes::{Passes, compile};
-use onestep::testing::fill;
+use onestep::testing::{devices, fill};
 
 fn f32s(shape: impl Into<Shape>, seed: u32) -> Literal {
     let shape = shape.into();
     Literal::from_f32(shape.clone(), &fill(seed, shape.elements(), -1.0, 1.0)).unwrap()
 }
 
-/// Compares outputs on the CPU, on one thread and on three, with the reference's.
+/// Compares outputs on the CPU, on one thread and on three, and on a GPU with the reference's.
 fn check(g: &Graph, inputs: &[Literal], states: &[Literal]) {
-    [1, 3].into_iter().for_each(|threads| check_on(&Device::cpu_with_threads(threads), g, inputs, states));
+    let devices = devices().into_iter().chain([Device::cpu_with_threads(3)]);
+    devices.for_each(|device| check_on(&device, g, inputs, states));
 }
 
 fn check_on(device: &Device, g: &Graph, inputs: &[Literal], states: &[Literal]) {

@@ -12,7 +12,7 @@ use onestep::ir::{DType, Literal};
 use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, MaxPool2d, Padding, loss};
 use onestep::optim::{AdamW, Clip, Schedule};
 use onestep::passes::Passes;
-use onestep::testing::{fill, hash_uniform};
+use onestep::testing::{devices, fill, hash_uniform};
 use onestep::trace::{Module, Scope, Shape, Tensor};
 
 thread_local! {
@@ -98,12 +98,24 @@ fn the_same_bits_run_to_run_and_with_any_number_of_threads() {
 }
 
 #[test]
+fn the_same_bits_run_to_run_on_a_gpu() {
+    let Some(gpu) = onestep::testing::cuda() else { return };
+    let [first, again] = [(); 2].map(|()| train(&gpu, Passes::all(), 12));
+    let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&first.0), bits(&again.0));
+    assert_eq!(first.1, again.1);
+}
+
+#[test]
 fn losses_agree_with_the_reference_whatever_passes_run() {
     let (want, _) = train(&Device::reference(), Passes::all(), 6);
-    for switches in ["", "-simplify", "-fuse", "-schedule", "-memory", "-simplify,-fuse,-schedule,-memory"] {
-        let (losses, _) = train(&Device::cpu_with_threads(1), switches.parse().unwrap(), 6);
-        for (step, (loss, want)) in losses.iter().zip(&want).enumerate() {
-            assert!((loss - want).abs() <= 2e-5 * want, "`{switches}`, step {step}: {loss} is not {want}");
+    for device in devices() {
+        for switches in ["", "-simplify", "-fuse", "-schedule", "-memory", "-simplify,-fuse,-schedule,-memory"] {
+            let (losses, _) = train(&device, switches.parse().unwrap(), 6);
+            for (step, (loss, want)) in losses.iter().zip(&want).enumerate() {
+                let name = device.name();
+                assert!((loss - want).abs() <= 2e-5 * want, "{name} `{switches}`, step {step}: {loss} is not {want}");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use onestep::ir::{
     ArgOp, Binary, Compare, ConvSpec, DType, Graph, Literal, NodeId, Op, ReduceOp, Shape, Type, Unary, Window, infer,
 };
 use onestep::passes::{Passes, compile};
-use onestep::testing::fill;
+use onestep::testing::{devices, fill};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -290,10 +290,17 @@ fn program(choices: &[Choice], states: bool) -> (Graph, Vec<Literal>, Vec<Litera
 }
 
 fn agree(choices: &[Choice], states: bool, passes: &str) -> Result<(), TestCaseError> {
+    DEVICES.with(|devices| devices.iter().try_for_each(|device| agree_on(device, choices, states, passes)))
+}
+
+thread_local! {
+    static DEVICES: Vec<Device> = devices();
+}
+
+fn agree_on(device: &Device, choices: &[Choice], states: bool, passes: &str) -> Result<(), TestCaseError> {
     let (graph, inputs, initial) = program(choices, states);
     let values = |list: &[Literal]| list.iter().map(Value::from_literal).collect::<Vec<_>>();
     let want = evaluate(&graph, &values(&inputs), &values(&initial)).unwrap();
-    let device = Device::cpu_with_threads(1);
     let compiled = compile(&graph, &device.target(), passes.parse::<Passes>().unwrap()).unwrap();
     let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
     initial.iter().zip(&memory).for_each(|(s, m)| m.upload(s.bytes()).unwrap());

@@ -2,6 +2,8 @@
 //! optimizer is.
 
 pub mod cpu;
+#[cfg(not(target_os = "macos"))]
+pub mod cuda;
 mod host;
 pub mod memory;
 pub mod reference;
@@ -133,20 +135,38 @@ impl Device {
         Device::new(reference::Reference)
     }
 
-    /// The fastest device there is.
+    /// An NVIDIA GPU by its number, counted from 0. An error says what is missing: the driver, the compiler of
+    /// kernels, the GPU.
+    pub fn cuda(ordinal: usize) -> Result<Self> {
+        #[cfg(not(target_os = "macos"))]
+        return Ok(Device::new(cuda::Cuda::open(ordinal)?));
+        #[cfg(target_os = "macos")]
+        Err(Error::device(format!(
+            "there is no cuda:{ordinal} here: CUDA does not exist for macOS; use `--device cpu`"
+        )))
+    }
+
+    /// The fastest device there is: the first NVIDIA GPU if it can be used, else the CPU.
     pub fn best() -> Result<Self> {
-        Ok(Device::cpu())
+        Ok(Device::cuda(0).unwrap_or_else(|_| Device::cpu()))
     }
 
     /// Every device that can be used here, best first.
     pub fn list() -> Vec<Device> {
-        vec![Device::cpu(), Device::reference()]
+        let gpus = (0..).map_while(|i| Device::cuda(i).ok());
+        gpus.chain([Device::cpu(), Device::reference()]).collect()
     }
 
-    /// The device of a name: `best`, `cpu` or `reference`; `threads` is for the CPU.
+    /// The device of a name: `best`, `cpu`, `cuda` (the first), `cuda:1` or `reference`; `threads` is for the CPU.
     pub fn named(name: &str, threads: Option<usize>) -> Result<Self> {
+        let cpu = || threads.map_or_else(Device::cpu, Device::cpu_with_threads);
+        if let Some(ordinal) = name.strip_prefix("cuda:").and_then(|n| n.parse().ok()) {
+            return Device::cuda(ordinal);
+        }
         match name {
-            "best" | "cpu" => Ok(threads.map_or_else(Device::cpu, Device::cpu_with_threads)),
+            "best" => Ok(Device::cuda(0).unwrap_or_else(|_| cpu())),
+            "cpu" => Ok(cpu()),
+            "cuda" => Device::cuda(0),
             "reference" => Ok(Device::reference()),
             _ => {
                 let names: Vec<String> = Device::list().iter().map(Device::name).collect();

@@ -24,6 +24,8 @@ pub enum Bound {
     Buffer(BufferId),
     /// The plan's whole arena.
     Arena,
+    /// Scratch memory of the launch's own, as large as a [`Contraction`](super::Contraction) says.
+    Workspace,
 }
 
 /// One entry of a kernel's bindings or parameters.

@@ -1,11 +1,13 @@
 //! CUDA C++, without any header, so that a compiler that runs inside the program needs no toolkit beside it.
 //! To be compiled without fast-math; contraction into fused multiply-adds is welcome.
 
-use super::bindings::{Rules, Slot};
+use super::bindings::{Binding, Rules, Slot};
 use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, saturated, shared_name};
 use crate::ir::{Binary, Compare, DType, Unary};
 use crate::plan::Workers;
 
+/// Functions that kernels may call.
+pub(super) const HELPERS: &str = include_str!("helpers.cu");
 /// Threads that exchange values by shuffles.
 const WARP: usize = 32;
 
@@ -31,7 +33,7 @@ impl Dialect for Cuda {
     }
 
     fn helpers(&self) -> &'static str {
-        include_str!("helpers.cu")
+        HELPERS
     }
 
     fn definitions(&self, text: &str) -> Vec<String> {
@@ -50,22 +52,12 @@ impl Dialect for Cuda {
     }
 
     fn kernel(&self, frame: &Frame) -> String {
-        let parameters: Vec<String> = frame
-            .bindings
-            .iter()
-            .map(|(_, slot)| {
-                let constant = if slot.written { "" } else { "const " };
-                let alone = if slot.alone { " __restrict__" } else { "" };
-                format!("    {constant}{}*{alone} {}", stored(slot.dtype), slot.name)
-            })
-            .collect();
-        let mut text = format!("extern \"C\" __global__ void __launch_bounds__({}) {}(\n", frame.threads, frame.entry);
-        text.push_str(&parameters.join(",\n"));
-        text.push_str(") {\n");
+        let mut text = signature(frame.entry, frame.threads, "", frame.bindings, None);
         for shared in frame.shared {
             let ty = self.ty(shared.ty, false);
             text.push_str(&format!("  __shared__ {ty} {}[{}];\n", shared_name(shared), frame.shared_len));
         }
+        text.push_str("  take_turn();\n");
         let index = self.ty(Scalar::Index, frame.wide);
         text.push_str(&format!("  const {index} thread = threadIdx.x;\n"));
         if frame.body.contains("block") {
@@ -269,7 +261,7 @@ impl Dialect for Cuda {
         match workers {
             Workers::Block if threads > WARP => threads / WARP,
             Workers::Warp(lanes) if lanes > WARP => panic!("onestep bug: a CUDA warp has {WARP} lanes, not {lanes}"),
-            Workers::Thread | Workers::Warp(_) | Workers::Block => 0,
+            Workers::Thread | Workers::Warp(_) | Workers::Block | Workers::Tiles => 0,
         }
     }
 
@@ -284,7 +276,7 @@ impl Dialect for Cuda {
         let others: Vec<String> = partials.iter().map(|p| format!("other_{}", p.name)).collect();
         let merged = || merge(&others).into_iter().map(|line| format!("  {line}"));
         let lanes = match workers {
-            Workers::Thread => return Vec::new(),
+            Workers::Thread | Workers::Tiles => return Vec::new(),
             Workers::Warp(lanes) => lanes,
             Workers::Block => threads.min(WARP),
         };
@@ -316,11 +308,29 @@ impl Dialect for Cuda {
 
     fn barrier(&self, workers: Workers) -> &'static str {
         match workers {
-            Workers::Thread => "",
+            Workers::Thread | Workers::Tiles => "",
             Workers::Warp(_) => "__syncwarp();",
             Workers::Block => "__syncthreads();",
         }
     }
+}
+
+/// The first lines of a kernel: its attributes, name and parameters, one more than what it binds with `extra`.
+pub(super) fn signature(
+    entry: &str,
+    threads: usize,
+    attributes: &str,
+    bindings: &[(Binding, Slot)],
+    extra: Option<String>,
+) -> String {
+    let parameter = |(_, slot): &(Binding, Slot)| {
+        let constant = if slot.written { "" } else { "const " };
+        let alone = if slot.alone { " __restrict__" } else { "" };
+        format!("    {constant}{}*{alone} {}", stored(slot.dtype), slot.name)
+    };
+    let parameters: Vec<String> = bindings.iter().map(parameter).chain(extra).collect();
+    let parameters = parameters.join(",\n");
+    format!("extern \"C\" __global__ void __launch_bounds__({threads}) {attributes}{entry}(\n{parameters}) {{\n")
 }
 
 /// The type in which elements lie in memory.

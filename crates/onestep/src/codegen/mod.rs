@@ -8,6 +8,7 @@
 //! in a fixed order, without float atomics, so that results do not vary from run to run.
 
 mod bindings;
+mod contraction;
 mod cuda;
 mod dialect;
 mod helpers;
@@ -18,9 +19,10 @@ mod wgsl;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::plan::{KernelKind, Plan, Workers};
+use crate::plan::{Kernel, KernelKind, Plan, Workers};
 
 pub use bindings::{Access, Binding, Bound};
+pub use contraction::Tiling;
 use dialect::Dialect;
 
 /// A language to print in.
@@ -87,6 +89,22 @@ pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
     all
 }
 
+/// Prints a loop kernel or an island for CUDA, contractions ([`Workers::Tiles`]) by tiles: the kernels to launch, one
+/// after the other, and the bytes of the scratch memory that they share. Errors as [`print`].
+pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling) -> Result<(Vec<Source>, usize)> {
+    if let [Kernel { kind: KernelKind::Loop(nest), .. }] = &plan.kernels[kernels.clone()]
+        && nest.schedule.workers == Workers::Tiles
+        && let Some(product) = nest.contraction()
+        && !printer::is_wide(plan, [nest].into_iter(), 1 << 16)
+    {
+        let place = || format!("kernel k{}", kernels.start);
+        printer::refuse_f64(plan, [nest].into_iter(), &cuda::Cuda).map_err(|e| e.at(place()))?;
+        let entry = format!("k{}", kernels.start);
+        return contraction::print(plan, &entry, nest, &product, tiling).map_err(|e| e.at(place()));
+    }
+    Ok((vec![print(plan, kernels, Language::Cuda)?], 0))
+}
+
 /// Prints a loop kernel of a plan, or an island of them (`kernels` is then the island's range). Memory must
 /// have been planned. An error says what the language cannot hold: f64, or for WGSL indices beyond 32 bits and
 /// more buffers than a kernel may bind.
@@ -110,7 +128,7 @@ pub fn print(plan: &Plan, kernels: Range<usize>, language: Language) -> Result<S
     for m in &members {
         let s = m.schedule;
         let whole = match s.workers {
-            Workers::Thread => true,
+            Workers::Thread | Workers::Tiles => true,
             Workers::Warp(lanes) => lanes.is_power_of_two() && threads.is_multiple_of(lanes),
             Workers::Block => threads.is_power_of_two(),
         };

@@ -65,6 +65,26 @@ pub(super) fn print(
     Ok(Source { entry: entry.into(), helpers, kernel, threads, groups, bindings })
 }
 
+/// The lines of one phase without a reduced space, at a point whose variables and carries are declared.
+pub(super) fn phase_of_one(
+    plan: &Plan,
+    kernel: &LoopKernel,
+    phase: usize,
+    bindings: &Bindings,
+    dialect: &dyn Dialect,
+    depth: usize,
+) -> String {
+    let (text, shared) = (String::new(), BTreeSet::new());
+    let mut printer = Printer { plan, dialect, wide: false, bindings, text, depth, shared, shared_len: 0 };
+    let phase = &kernel.phases[phase];
+    let (varies, lets_vary) = varying(phase, None);
+    let ranges = Ranges::new(kernel, phase);
+    let cx = Context { kernel, phase, ranges, axis: None, varies, lets_vary, ahead: false, live: None };
+    printer.expressions(&cx);
+    printer.outs(&cx);
+    printer.text
+}
+
 /// How many workgroups a kernel's points take.
 fn blocks(kernel: &LoopKernel) -> usize {
     kernel.points().div_ceil(kernel.schedule.points_at_once()).max(1)
@@ -76,7 +96,11 @@ fn spread(blocks: usize, most: usize) -> [usize; 3] {
     [blocks.div_ceil(rows), rows, 1]
 }
 
-fn refuse_f64<'a>(plan: &Plan, nests: impl Iterator<Item = &'a LoopKernel>, dialect: &dyn Dialect) -> Result<()> {
+pub(super) fn refuse_f64<'a>(
+    plan: &Plan,
+    nests: impl Iterator<Item = &'a LoopKernel>,
+    dialect: &dyn Dialect,
+) -> Result<()> {
     for kernel in nests {
         let buffers = kernel.loads().map(|l| l.buffer).chain(kernel.stores().map(|s| s.0));
         let stored = buffers.map(|b| plan.buffer(b).dtype);
@@ -92,7 +116,7 @@ fn refuse_f64<'a>(plan: &Plan, nests: impl Iterator<Item = &'a LoopKernel>, dial
 }
 
 /// Whether some index or count does not fit 32 bits.
-fn is_wide<'a>(plan: &Plan, nests: impl Iterator<Item = &'a LoopKernel>, threads: usize) -> bool {
+pub(super) fn is_wide<'a>(plan: &Plan, nests: impl Iterator<Item = &'a LoopKernel>, threads: usize) -> bool {
     let beyond = |n: usize| i32::try_from(n).is_err();
     beyond(threads)
         || nests.into_iter().any(|k| {
@@ -174,7 +198,7 @@ impl<'a> Printer<'a> {
             self.open("{");
         }
         match s.workers {
-            Workers::Thread => {
+            Workers::Thread | Workers::Tiles => {
                 let items = kernel.points() / s.vector;
                 if island {
                     self.open(&dialect.count("item", ty, "thread", &items.to_string(), s.threads));
@@ -228,7 +252,7 @@ impl<'a> Printer<'a> {
     fn coordinates(&mut self, kernel: &LoopKernel) {
         let used: BTreeSet<Var> =
             kernel.phases.iter().flat_map(Phase::indices).flat_map(|a| &a.terms).map(|t| t.0).collect();
-        let vector = if kernel.schedule.workers == Workers::Thread { kernel.schedule.vector } else { 1 };
+        let vector = if kernel.schedule.workers.are_alone() { kernel.schedule.vector } else { 1 };
         self.unravel("item", &kernel.grid, vector, &|i| Var::Grid(i), &used);
     }
 
@@ -277,7 +301,7 @@ impl<'a> Printer<'a> {
         self.open("{");
         let used: BTreeSet<Var> = phase.indices().into_iter().flat_map(|a| &a.terms).map(|t| t.0).collect();
         let shared = match s.workers {
-            Workers::Thread => None,
+            Workers::Thread | Workers::Tiles => None,
             Workers::Warp(lanes) => Some(lanes),
             Workers::Block => Some(s.threads),
         };
@@ -383,7 +407,7 @@ impl<'a> Printer<'a> {
                     Partial { name: c.clone(), ty: Scalar::Int },
                 ];
             }
-            if s.workers != Workers::Thread {
+            if !s.workers.are_alone() {
                 let merge = |others: &[String]| match fold {
                     Fold::Value(op) => {
                         vec![format!("{c} = {};", self.dialect.binary(folding(*op), dtype, &c, &others[0]))]
@@ -550,7 +574,7 @@ impl<'a> Printer<'a> {
     /// Folds and stores at a point of the reduced space.
     fn outs(&mut self, cx: &Context) {
         let d = self.dialect;
-        let shared = cx.kernel.schedule.workers != Workers::Thread;
+        let shared = !cx.kernel.schedule.workers.are_alone();
         let alone = shared && cx.phase.reduce.is_empty();
         let mut stores = Vec::new();
         for (i, out) in cx.phase.outs.iter().enumerate() {

@@ -298,7 +298,7 @@ impl Dialect for Wgsl {
     }
 
     fn shared_len(&self, workers: Workers, threads: usize) -> usize {
-        if workers == Workers::Thread { 0 } else { threads }
+        if workers.are_alone() { 0 } else { threads }
     }
 
     /// Pairs at half the distance in each round, through shared memory: subgroups differ in size and order.
@@ -310,7 +310,7 @@ impl Dialect for Wgsl {
         merge: &dyn Fn(&[String]) -> Vec<String>,
     ) -> Vec<String> {
         let lanes = match workers {
-            Workers::Thread => return Vec::new(),
+            Workers::Thread | Workers::Tiles => return Vec::new(),
             Workers::Warp(lanes) => lanes,
             Workers::Block => threads,
         };
@@ -336,7 +336,7 @@ impl Dialect for Wgsl {
 
     fn barrier(&self, workers: Workers) -> &'static str {
         match workers {
-            Workers::Thread => "",
+            Workers::Thread | Workers::Tiles => "",
             Workers::Warp(_) | Workers::Block => "storageBarrier();",
         }
     }

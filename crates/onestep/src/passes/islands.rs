@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::workers::{in_one_workgroup, largest_workgroup};
-use crate::plan::{KernelKind, LoopKernel, Place, Plan, Target};
+use crate::plan::{KernelKind, LoopKernel, Place, Plan, Target, Workers};
 
 /// Marks runs of at least two kernels and schedules their members for one workgroup.
 pub(super) fn mark(plan: &mut Plan, target: &Target) {
@@ -31,6 +31,9 @@ fn run_from(plan: &Plan, start: usize, target: &Target) -> Range<usize> {
     let mut end = start;
     for kernel in &plan.kernels[start..] {
         let KernelKind::Loop(nest) = &kernel.kind else { break };
+        if nest.schedule.workers == Workers::Tiles {
+            break;
+        }
         work += nest.work();
         for id in kernel.reads().into_iter().chain(kernel.writes()) {
             // Intermediates all lie in the arena.

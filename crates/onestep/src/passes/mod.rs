@@ -8,6 +8,7 @@ mod islands;
 mod lower;
 mod memory;
 mod merge;
+mod nests;
 mod schedule;
 mod simplify;
 mod split;
@@ -103,6 +104,7 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
     let graph = if passes.simplify { simplify(graph)? } else { graph.clone() };
     check(&graph, "simplify");
     let mut plan = fuse::build(&graph, target, passes.fuse);
+    nests::replace(&mut plan, target);
     if passes.fuse {
         merge::merge(&mut plan, target);
     }

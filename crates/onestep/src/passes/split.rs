@@ -2,7 +2,7 @@
 //! of the grid, and a second kernel folds their results. Parts are fixed by shape and target, never by load,
 //! so that results are deterministic.
 
-use super::workers::largest_workgroup;
+use super::workers::{is_tiled, largest_workgroup};
 use crate::plan::{
     Affine, BufferId, Expr, ExprId, Fold, Kernel, KernelKind, Load, LoopKernel, Out, Phase, Place, Plan, Target, Typed,
     Var,
@@ -18,6 +18,7 @@ pub(super) fn split(plan: &mut Plan, target: &Target) {
     let mut kernels = Vec::with_capacity(plan.kernels.len());
     for kernel in std::mem::take(&mut plan.kernels) {
         match &kernel.kind {
+            KernelKind::Loop(whole) if is_tiled(whole, target) => kernels.push(kernel),
             KernelKind::Loop(whole) => {
                 let parts = staged(plan, whole, target);
                 let scopes = || kernel.scopes.clone();

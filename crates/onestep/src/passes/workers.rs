@@ -31,6 +31,9 @@ pub(super) fn decide_all(plan: &mut Plan, target: &Target) {
 /// The schedule of a kernel that has the device to itself.
 fn decide(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Schedule {
     let most = largest_workgroup(target);
+    if is_tiled(kernel, target) {
+        return Schedule { workers: Workers::Tiles, threads: most, vector: 1 };
+    }
     let (points, row) = (kernel.points(), kernel.longest_row());
     let workers = if row < target.subgroup || (points >= BUSY && walks_grid_in_order(kernel)) {
         Workers::Thread
@@ -42,13 +45,18 @@ fn decide(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Schedule {
         Workers::Thread
     };
     let wanted = match workers {
-        Workers::Thread => points.max(target.subgroup),
+        Workers::Thread | Workers::Tiles => points.max(target.subgroup),
         Workers::Warp(lanes) => points * lanes,
         Workers::Block => row,
     };
     let threads = wanted.next_power_of_two().clamp(1, most);
     let schedule = Schedule { workers, threads, vector: 1 };
     Schedule { vector: vector(plan, kernel, schedule, target), ..schedule }
+}
+
+/// Whether a kernel is computed by tiles.
+pub(super) fn is_tiled(kernel: &LoopKernel, target: &Target) -> bool {
+    target.tile_work > 0 && kernel.contraction().is_some_and(|c| c.work() >= target.tile_work)
 }
 
 /// The schedule of a kernel that one workgroup runs alone: what leaves its threads the fewest steps.

@@ -57,12 +57,18 @@ impl Phase {
 }
 
 impl LibraryKernel {
+    /// Multiply-adds of a contraction, those on padding included; 0 for what only adds.
+    pub fn multiply_adds(&self) -> u64 {
+        match self {
+            LibraryKernel::Dot { extents, .. } => product(extents),
+            LibraryKernel::Conv { filter, output, .. } => product(output) * product(filter.iter().skip(1)),
+            LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => 0,
+        }
+    }
+
     fn flops(&self) -> u64 {
         match self {
-            LibraryKernel::Dot { extents, .. } => 2 * product(extents) + self.epilogue_flops(),
-            LibraryKernel::Conv { filter, output, .. } => {
-                2 * product(output) * product(filter.iter().skip(1)) + self.epilogue_flops()
-            }
+            LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. } => 2 * self.multiply_adds() + self.epilogue_flops(),
             LibraryKernel::CumSum { extents, .. } => product(extents),
             LibraryKernel::ScatterAdd { extents: [outer, _, indices, inner], .. } => product([outer, indices, inner]),
         }

@@ -1,12 +1,15 @@
 //! What a device executes: kernels in order, each naming buffers, with every intermediate placed in one
 //! arena. Plain data; knows neither the graph it came from nor the device that runs it.
 
+mod contraction;
 mod cost;
 mod index;
 mod kernel;
+mod nest;
 mod schedule;
 mod text;
 
+pub use contraction::{Axis, Contraction};
 pub use cost::Traffic;
 pub use index::{Affine, Guard, Var};
 pub use kernel::{
@@ -151,6 +154,11 @@ pub struct Target {
     pub vector_bytes: usize,
     /// Most work ([`LoopKernel::work`]) of an island's members together. 0: no islands.
     pub island_work: u64,
+    /// Most multiply-adds of a product or convolution that becomes a loop nest instead of a library call. Where
+    /// it is above 0, running and scattered sums become loop nests too.
+    pub nest_work: u64,
+    /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
+    pub tile_work: u64,
     /// Most buffers that an island may use, the arena counting as one.
     pub bindings: usize,
 }
@@ -170,6 +178,8 @@ impl Default for Target {
             shared_bytes: 0,
             vector_bytes: 0,
             island_work: 0,
+            nest_work: 0,
+            tile_work: 0,
             bindings: usize::MAX,
         }
     }

@@ -16,6 +16,9 @@ pub enum Workers {
     Warp(usize),
     /// All threads of a workgroup (a power of two).
     Block,
+    /// Workgroups that each compute a tile of a [`Contraction`](super::Contraction); a language without a printer for
+    /// them takes them as [`Workers::Thread`].
+    Tiles,
 }
 
 /// How a loop kernel is spread over threads. The default is one thread that takes one element at a time.
@@ -36,11 +39,18 @@ impl Default for Schedule {
     }
 }
 
+impl Workers {
+    /// Whether one thread computes each point alone.
+    pub fn are_alone(self) -> bool {
+        matches!(self, Workers::Thread | Workers::Tiles)
+    }
+}
+
 impl Schedule {
     /// Grid points that a workgroup computes in one go.
     pub fn points_at_once(&self) -> usize {
         match self.workers {
-            Workers::Thread => self.threads * self.vector,
+            Workers::Thread | Workers::Tiles => self.threads * self.vector,
             Workers::Warp(lanes) => self.threads / lanes,
             Workers::Block => 1,
         }
@@ -54,7 +64,7 @@ impl LoopKernel {
         let innermost = |extents: &[usize]| extents.len().checked_sub(1).map(|i| i as u32);
         match self.schedule.workers {
             _ if self.schedule.vector == 1 => None,
-            Workers::Thread => innermost(&self.grid).map(Var::Grid),
+            Workers::Thread | Workers::Tiles => innermost(&self.grid).map(Var::Grid),
             Workers::Warp(_) | Workers::Block => innermost(&phase.reduce).map(Var::Reduce),
         }
     }
@@ -78,6 +88,7 @@ impl fmt::Display for Schedule {
             Workers::Thread => write!(f, "by threads")?,
             Workers::Warp(lanes) => write!(f, "by warps of {lanes}")?,
             Workers::Block => write!(f, "by blocks")?,
+            Workers::Tiles => write!(f, "by tiles")?,
         }
         write!(f, ", {} a workgroup", self.threads)?;
         if self.vector > 1 { write!(f, ", vectors of {}", self.vector) } else { Ok(()) }

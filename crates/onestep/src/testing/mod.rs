@@ -7,6 +7,7 @@ mod inputs;
 mod movement;
 mod reductions;
 
+use crate::backend::Device;
 use crate::backend::reference::{Evaluated, Value, evaluate};
 use crate::error::Result;
 use crate::ir::{DType, Graph, Literal, NodeId, Op, StateId, Type};
@@ -42,9 +43,22 @@ pub fn gpu() -> Target {
         shared_bytes: 48 << 10,
         vector_bytes: 16,
         island_work: 1 << 16,
+        nest_work: u64::MAX,
+        tile_work: 256,
         bindings: 31,
         ..Target::default()
     }
+}
+
+/// The first NVIDIA GPU, for tests that want one; where there is none, says so, and the test counts as skipped.
+pub fn cuda() -> Option<Device> {
+    Device::cuda(0).inspect_err(|e| println!("skipped: {e}")).ok()
+}
+
+/// The devices whose results tests compare with the reference's: the CPU with one thread, and an NVIDIA GPU if
+/// there is one.
+pub fn devices() -> Vec<Device> {
+    [Device::cpu_with_threads(1)].into_iter().chain(cuda()).collect()
 }
 
 /// A small graph with what goes in, to be run on a backend and on the reference.

@@ -1,5 +1,5 @@
 //! Runs printed CUDA C++ on the host: a C++ compiler, a shim for what CUDA adds to the language, and a program
-//! that walks the launches of each plan. Programs with library kernels are only compiled.
+//! that walks the launches of each plan, contractions as tiles.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,12 +9,10 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use onestep::codegen::{Bound, Language, launches, print};
+use onestep::codegen::{Bound, Source, Tiling, launches, print_tiled};
 use onestep::ir::Literal;
-use onestep::plan::{BufferId, KernelKind, Place, Plan};
+use onestep::plan::{BufferId, Place, Plan};
 use onestep::testing::OpCase;
-
-use crate::wgsl::sources;
 
 /// Programs in a file: compilers take more than linear time.
 const CHUNK: usize = 100;
@@ -28,11 +26,13 @@ pub struct Job {
     pub plan: Plan,
 }
 
-impl Job {
-    /// Whether every kernel is a loop kernel.
-    pub fn runs(&self) -> bool {
-        self.plan.kernels.iter().all(|k| matches!(k.kind, KernelKind::Loop(_)))
-    }
+/// What a contraction's tiles may use on the host, and on a GPU with clusters.
+const HOST: Tiling = Tiling { multiprocessors: 8, cluster: 1 };
+const GPU: Tiling = Tiling { multiprocessors: 132, cluster: 8 };
+
+/// Each launch of a plan: its kernels in order, and the bytes of their scratch memory.
+fn work(plan: &Plan, tiling: Tiling) -> Vec<(Vec<Source>, usize)> {
+    launches(plan).into_iter().map(|range| print_tiled(plan, range, tiling).unwrap()).collect()
 }
 
 /// The C++ compiler, or why there is none.
@@ -52,7 +52,7 @@ pub fn write_cuda(folder: &Path, jobs: &[Job]) {
     for (i, chunk) in jobs.chunks(CHUNK).enumerate() {
         let (mut helpers, mut kernels) = (Vec::new(), String::new());
         for (j, job) in chunk.iter().enumerate() {
-            let sources = sources(&job.plan, Language::Cuda);
+            let sources: Vec<Source> = work(&job.plan, GPU).into_iter().flat_map(|w| w.0).collect();
             helpers.extend(sources.iter().flat_map(|s| s.helpers.clone()));
             let own: String = sources.iter().map(|s| s.kernel.replace("extern \"C\" ", "")).collect();
             let _ = write!(kernels, "namespace job{j} {{\n{own}}}\n");
@@ -67,11 +67,11 @@ fn distinct(texts: Vec<String>) -> Vec<String> {
     texts.into_iter().filter(|t| seen.insert(t.clone())).collect()
 }
 
-/// Compiles all jobs, runs those that can run, and gives each one's outputs and states after the step.
-pub fn run(compiler: &str, folder: &Path, jobs: &[Job]) -> Vec<Option<After>> {
+/// Compiles and runs all jobs, and gives each one's outputs and states after the step.
+pub fn run(compiler: &str, folder: &Path, jobs: &[Job]) -> Vec<After> {
     let chunks: Vec<(usize, &[Job])> = jobs.chunks(CHUNK).enumerate().collect();
     let next = AtomicUsize::new(0);
-    let done: Vec<Mutex<Vec<Option<After>>>> = chunks.iter().map(|_| Mutex::default()).collect();
+    let done: Vec<Mutex<Vec<After>>> = chunks.iter().map(|_| Mutex::default()).collect();
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
             scope.spawn(|| {
@@ -84,11 +84,11 @@ pub fn run(compiler: &str, folder: &Path, jobs: &[Job]) -> Vec<Option<After>> {
     done.into_iter().flat_map(|results| results.into_inner().unwrap()).collect()
 }
 
-fn run_chunk(compiler: &str, stem: &Path, jobs: &[Job]) -> Vec<Option<After>> {
+fn run_chunk(compiler: &str, stem: &Path, jobs: &[Job]) -> Vec<After> {
     let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/codegen");
     let file = |extension: &str| PathBuf::from(format!("{}.{extension}", stem.display()));
     fs::write(file("cpp"), text(jobs)).unwrap();
-    let data: Vec<u8> = jobs.iter().filter(|j| j.runs()).flat_map(|j| filled(j).concat()).collect();
+    let data: Vec<u8> = jobs.iter().flat_map(|j| filled(j).concat()).collect();
     fs::write(file("in"), data).unwrap();
     // Undefined behaviour traps; floats are computed as written.
     let flags = ["-std=c++17", "-O0", "-fno-strict-aliasing", "-ffp-contract=off", "-fsanitize=undefined"];
@@ -101,7 +101,7 @@ fn run_chunk(compiler: &str, stem: &Path, jobs: &[Job]) -> Vec<Option<After>> {
     assert!(out.status.success(), "{}: {}\n{}", stem.display(), out.status, String::from_utf8_lossy(&out.stderr));
     let written = fs::read(file("out")).unwrap();
     let mut rest = written.as_slice();
-    let results = jobs.iter().map(|j| j.runs().then(|| read(j, &mut rest))).collect();
+    let results = jobs.iter().map(|j| read(j, &mut rest)).collect();
     assert!(rest.is_empty());
     results
 }
@@ -152,36 +152,17 @@ fn text(jobs: &[Job]) -> String {
     for (i, job) in jobs.iter().enumerate() {
         let _ = writeln!(kernels, "namespace job{i} {{  // {}", job.case.name);
         let mut calls = String::new();
-        for range in launches(&job.plan) {
-            if matches!(job.plan.kernels[range.start].kind, KernelKind::Library(_)) {
-                continue;
+        for (n, (sources, workspace)) in work(&job.plan, HOST).into_iter().enumerate() {
+            let _ = writeln!(calls, "    char* workspace{n} = host::memory({workspace});");
+            for source in sources {
+                helpers.extend(source.helpers.clone());
+                kernels.push_str(&source.kernel.replace("extern \"C\" ", "static "));
+                calls.push_str(&call(&format!("job{i}"), &source, n));
             }
-            let source = print(&job.plan, range, Language::Cuda).unwrap();
-            helpers.extend(source.helpers.clone());
-            kernels.push_str(&source.kernel.replace("extern \"C\" ", "static "));
-            let pointers: Vec<String> = source
-                .bindings
-                .iter()
-                .map(|b| match b.bound {
-                    Bound::Buffer(id) => format!("p(b{})", id.0),
-                    Bound::Arena => "p(arena)".into(),
-                })
-                .collect();
-            let barriers = source.kernel.contains("__s");
-            let [x, y, z] = source.groups;
-            assert_eq!((y, z), (1, 1));
-            let _ = writeln!(
-                calls,
-                "    host::launch({x}, {}, {barriers}, [&] {{ job{i}::{}({}); }});",
-                source.threads,
-                source.entry,
-                pointers.join(", ")
-            );
+            let _ = writeln!(calls, "    free(workspace{n});");
         }
         kernels.push_str("}\n");
-        if job.runs() {
-            main.push_str(&body(job, &calls));
-        }
+        main.push_str(&body(job, &calls));
     }
     main.push_str("  return fclose(out);\n}\n");
     text.push_str(
@@ -191,6 +172,20 @@ fn text(jobs: &[Job]) -> String {
     text.push_str(&distinct(helpers).join("\n"));
     text.push_str(&kernels);
     text + &main
+}
+
+/// The statement that launches a kernel with the scratch memory of a number.
+fn call(space: &str, source: &Source, workspace: usize) -> String {
+    let pointer = |bound| match bound {
+        Bound::Buffer(id) => format!("p(b{})", id.0),
+        Bound::Arena => "p(arena)".into(),
+        Bound::Workspace => format!("p(workspace{workspace})"),
+    };
+    let pointers: Vec<String> = source.bindings.iter().map(|b| pointer(b.bound)).collect();
+    let barriers = source.kernel.contains("__s");
+    let ([x, y, z], threads, entry) = (source.groups, source.threads, &source.entry);
+    assert_eq!((y, z), (1, 1));
+    format!("    host::launch({x}, {threads}, {barriers}, [&] {{ {space}::{entry}({}); }});\n", pointers.join(", "))
 }
 
 /// The statements that run one job.

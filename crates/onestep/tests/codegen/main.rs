@@ -80,14 +80,10 @@ fn cuda_kernels_run_on_the_host_agree_with_the_reference() {
     };
     let mut wrong = Vec::new();
     let results = host::run(&compiler, &folder(), &jobs);
-    for (job, result) in jobs.iter().zip(&results) {
-        if let Some((outputs, states)) = result {
-            wrong.extend(job.case.check(outputs, states).err());
-        }
+    for (job, (outputs, states)) in jobs.iter().zip(&results) {
+        wrong.extend(job.case.check(outputs, states).err());
     }
-    let run = results.iter().flatten().count();
-    println!("{run} of {} programs ran", jobs.len());
-    assert!(run * 10 > jobs.len() * 8);
+    println!("{} programs ran", jobs.len());
     assert!(wrong.is_empty(), "{} programs are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

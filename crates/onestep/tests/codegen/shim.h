@@ -20,6 +20,18 @@ struct Place {
 
 static Place threadIdx, blockIdx;
 
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
+static inline float4 make_float4(float x, float y, float z, float w) {
+  return float4{x, y, z, w};
+}
+
+static inline int min(int a, int b) {
+  return a < b ? a : b;
+}
+
 static inline unsigned __float_as_uint(float x) {
   unsigned bits;
   memcpy(&bits, &x, 4);

@@ -1,0 +1,74 @@
+//! Which launches of a plan must wait for which: those that touch memory that another writes. What does not
+//! wait may run side by side.
+
+use std::ops::Range;
+
+/// Device memory that a launch touches.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Touched {
+    pub(super) reads: Vec<Range<u64>>,
+    pub(super) writes: Vec<Range<u64>>,
+}
+
+impl Touched {
+    /// Whether this must come after an earlier launch.
+    fn waits_for(&self, earlier: &Touched) -> bool {
+        meet(&self.reads, &earlier.writes) || meet(&self.writes, &earlier.writes) || meet(&self.writes, &earlier.reads)
+    }
+}
+
+fn meet(a: &[Range<u64>], b: &[Range<u64>]) -> bool {
+    a.iter().any(|a| b.iter().any(|b| a.start < b.end && b.start < a.end))
+}
+
+/// For each launch, in order, the earlier ones it waits for, without those that these wait for themselves.
+pub(super) fn dependencies(launches: &[Touched]) -> Vec<Vec<usize>> {
+    // For each launch all that is done before it starts.
+    let mut before: Vec<Vec<bool>> = Vec::new();
+    let mut all = Vec::new();
+    for (i, launch) in launches.iter().enumerate() {
+        let mut done = vec![false; i];
+        let mut direct = Vec::new();
+        for j in (0..i).rev() {
+            if !done[j] && launch.waits_for(&launches[j]) {
+                direct.push(j);
+                done[j] = true;
+                done.iter_mut().zip(&before[j]).for_each(|(done, &earlier)| *done |= earlier);
+            }
+        }
+        direct.reverse();
+        all.push(direct);
+        before.push(done);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(reads: &[Range<u64>], writes: &[Range<u64>]) -> Touched {
+        Touched { reads: reads.to_vec(), writes: writes.to_vec() }
+    }
+
+    #[test]
+    fn waits_for_writers_and_for_readers_of_what_it_writes() {
+        let launches = [
+            launch(&[], &[0..8]),
+            launch(&[], &[8..16]),
+            launch(&[0..4], &[16..24]),
+            launch(&[4..12], &[24..32]),
+            launch(&[], &[0..4]),
+            launch(&[16..32], &[32..40]),
+            launch(&[40..48], &[48..50]),
+        ];
+        let want: [&[usize]; 7] = [&[], &[], &[0], &[0, 1], &[2], &[2, 3], &[]];
+        assert_eq!(dependencies(&launches), want);
+    }
+
+    #[test]
+    fn leaves_out_what_follows_from_others() {
+        let launches = [launch(&[], &[0..4]), launch(&[0..4], &[0..4]), launch(&[0..4], &[4..8])];
+        assert_eq!(dependencies(&launches), [vec![], vec![0], vec![1]]);
+    }
+}

@@ -1,0 +1,278 @@
+//! A plan on a GPU: its buffers, its compiled kernels, and the graph that runs them in one submission.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Runnable};
+use super::hazards::{Touched, dependencies};
+use super::{CudaMemory, Shared, compiler};
+use crate::backend::memory::{Block, Purpose};
+use crate::backend::{Executable, Memory};
+use crate::codegen::{self, Binding, Bound, Source, Tiling};
+use crate::error::{Error, Result};
+use crate::ir::{Graph, Literal, Type};
+use crate::plan::{KernelKind, Place, Plan};
+
+/// Kernels that are compiled as one text. Texts are compiled side by side.
+const TEXT_KERNELS: usize = 12;
+
+/// A compiled plan, bound to its states.
+pub(super) struct Program {
+    /// The step. Dropped before what it uses.
+    step: Runnable,
+    launches: Vec<Launch>,
+    /// For each launch, the first kernel of the plan that it runs, and how many kernels there are.
+    of_launch: Vec<usize>,
+    kernels: usize,
+    events: Vec<Event>,
+    inputs: Vec<(Type, Block<GpuMemory>)>,
+    outputs: Vec<(Type, Block<GpuMemory>)>,
+    /// Kept alive for the kernels: modules, the arena, constants, states.
+    _modules: Vec<Module>,
+    own: Vec<Block<GpuMemory>>,
+    _states: Vec<Memory>,
+    shared: Arc<Shared>,
+}
+
+// SAFETY: the handles of kernels belong to the modules that are kept beside them, and may be used from any
+// thread; `&mut self` keeps threads apart.
+unsafe impl Send for Program {}
+
+impl Program {
+    pub(super) fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
+        let mut memory = Buffers::new(shared, graph, plan, states)?;
+        let work = codegen::launches(plan).into_iter().map(|range| Work::print(shared, plan, range));
+        let work = work.collect::<Result<Vec<_>>>()?;
+        let sources: Vec<&Source> = work.iter().flat_map(|w| &w.sources).collect();
+        let modules = compile(shared, &sources)?;
+        let (mut launches, mut touched, mut of_launch) = (Vec::new(), Vec::new(), Vec::new());
+        for work in &work {
+            let workspace = shared.pool.uninitialised(work.workspace, Purpose::Workspace)?;
+            for source in &work.sources {
+                let address = |b: &Binding| memory.address(b.bound, *workspace.raw());
+                let launch = Launch {
+                    function: modules[launches.len() / TEXT_KERNELS].kernel(&source.entry)?,
+                    groups: groups(source)?,
+                    threads: source.threads as u32,
+                    arguments: source.bindings.iter().map(address).collect(),
+                };
+                launches.push(launch);
+                of_launch.push(work.kernels.start);
+                let mut touches = memory.touched(plan, &work.kernels);
+                if work.sources.len() > 1 {
+                    // What one leaves there the next reads.
+                    touches.writes.push(*workspace.raw()..*workspace.raw() + work.workspace as u64);
+                }
+                touched.push(touches);
+            }
+            memory.own.push(workspace);
+        }
+        let step = assemble(&shared.gpu, &mut launches, &dependencies(&touched))?;
+        let own = std::mem::take(&mut memory.own);
+        Ok(Program {
+            step,
+            launches,
+            of_launch,
+            kernels: plan.kernels.len(),
+            events: Vec::new(),
+            inputs: memory.inputs,
+            outputs: memory.outputs,
+            _modules: modules,
+            own,
+            _states: states.to_vec(),
+            shared: shared.clone(),
+        })
+    }
+}
+
+/// Some kernels of a plan as they are launched, one after the other.
+struct Work {
+    kernels: Range<usize>,
+    sources: Vec<Source>,
+    /// Bytes of scratch memory.
+    workspace: usize,
+}
+
+impl Work {
+    fn print(shared: &Shared, plan: &Plan, kernels: Range<usize>) -> Result<Self> {
+        if let KernelKind::Library(call) = &plan.kernels[kernels.start].kind {
+            return Err(Error::unsupported(format!(
+                "there is no {} for CUDA; compile for its own target",
+                call.name()
+            )));
+        }
+        let cluster = if shared.gpu.architecture >= 90 { 8 } else { 1 };
+        let tiling = Tiling { multiprocessors: shared.gpu.multiprocessors, cluster };
+        let (sources, workspace) = codegen::print_tiled(plan, kernels.clone(), tiling)?;
+        Ok(Work { kernels, sources, workspace })
+    }
+}
+
+/// Compiles sources, so many to a text, side by side.
+fn compile(shared: &Arc<Shared>, sources: &[&Source]) -> Result<Vec<Module>> {
+    let texts: Vec<String> = sources.chunks(TEXT_KERNELS).map(|some| codegen::text(some.iter().copied())).collect();
+    let one = |text: &String| compiler::compile(text, shared.gpu.architecture, &shared.cache);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut codes = Vec::new();
+    for batch in texts.chunks(threads) {
+        let done: Vec<Result<Vec<u8>>> = match batch {
+            [text] => vec![one(text)],
+            _ => std::thread::scope(|scope| {
+                let started: Vec<_> = batch.iter().map(|text| scope.spawn(|| one(text))).collect();
+                let joined =
+                    |t: std::thread::ScopedJoinHandle<_>| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
+                started.into_iter().map(joined).collect()
+            }),
+        };
+        codes.extend(done);
+    }
+    codes.into_iter().map(|code| Module::load(&shared.gpu, &code?)).collect()
+}
+
+fn groups(source: &Source) -> Result<[u32; 3]> {
+    let [x, y, z] = source.groups;
+    match (u32::try_from(x), u32::try_from(y), u32::try_from(z)) {
+        (Ok(x), Ok(y), Ok(z)) if y <= 65_535 && z <= 65_535 => Ok([x, y, z]),
+        _ => Err(Error::unsupported(format!("{} takes more groups of threads than CUDA has", source.entry))),
+    }
+}
+
+/// The graph of all launches, each after those it depends on.
+fn assemble(gpu: &Arc<Gpu>, launches: &mut [Launch], dependencies: &[Vec<usize>]) -> Result<Runnable> {
+    let mut graph = WorkGraph::new(gpu)?;
+    let mut nodes: Vec<Node> = Vec::new();
+    for (launch, before) in launches.iter_mut().zip(dependencies) {
+        let before: Vec<Node> = before.iter().map(|&i| nodes[i]).collect();
+        // SAFETY: the program keeps modules and memory alive for as long as the graph.
+        nodes.push(unsafe { graph.kernel(launch, &before) }?);
+    }
+    graph.finish()
+}
+
+/// Where a plan's buffers lie.
+struct Buffers {
+    /// Of each buffer: address and bytes.
+    places: Vec<Range<u64>>,
+    arena: u64,
+    inputs: Vec<(Type, Block<GpuMemory>)>,
+    outputs: Vec<(Type, Block<GpuMemory>)>,
+    own: Vec<Block<GpuMemory>>,
+}
+
+impl Buffers {
+    fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
+        let block = |ty: &Type, purpose| -> Result<(Type, Block<GpuMemory>)> {
+            Ok((ty.clone(), shared.pool.zeroed(ty.shape.elements() * ty.dtype.size(), purpose)?))
+        };
+        let inputs = graph.inputs().iter().map(|i| block(&i.ty, Purpose::Input)).collect::<Result<Vec<_>>>()?;
+        let outputs = graph
+            .outputs()
+            .iter()
+            .map(|(_, node)| block(&Type::new(graph.shape(*node), graph.dtype(*node)), Purpose::Output));
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        let arena = shared.pool.uninitialised(plan.arena_bytes, Purpose::Arena)?;
+        let start = *arena.raw();
+        let mut all = Buffers { places: Vec::new(), arena: start, inputs, outputs, own: vec![arena] };
+        for buffer in &plan.buffers {
+            let first = match &buffer.place {
+                Place::Input(i) => *all.inputs[*i].1.raw(),
+                Place::Output(i) => *all.outputs[*i].1.raw(),
+                Place::Arena(offset) => start + offset.unwrap_or(0) as u64,
+                Place::State(i) => {
+                    let memory = states.get(*i).ok_or_else(|| Error::graph(format!("there is no state {i}")))?;
+                    let memory = memory.downcast::<CudaMemory>()?;
+                    if !Arc::ptr_eq(&memory.shared, shared) {
+                        return Err(Error::device(
+                            "a state was allocated through another handle of the device than the program; use one \
+                             handle for both",
+                        ));
+                    }
+                    *memory.block.raw()
+                }
+                Place::Constant(literal) => {
+                    let block = shared.pool.uninitialised(literal.bytes().len(), Purpose::Constant)?;
+                    shared.upload(literal.bytes(), &block)?;
+                    let first = *block.raw();
+                    all.own.push(block);
+                    first
+                }
+            };
+            all.places.push(first..first + buffer.bytes() as u64);
+        }
+        Ok(all)
+    }
+
+    fn address(&self, bound: Bound, workspace: u64) -> u64 {
+        match bound {
+            Bound::Workspace => workspace,
+            Bound::Buffer(id) => self.places[id.index()].start,
+            Bound::Arena => self.arena,
+        }
+    }
+
+    fn touched(&self, plan: &Plan, kernels: &Range<usize>) -> Touched {
+        let mut all = Touched::default();
+        for kernel in &plan.kernels[kernels.clone()] {
+            all.reads.extend(kernel.reads().into_iter().map(|b| self.places[b.index()].clone()));
+            all.writes.extend(kernel.writes().into_iter().map(|b| self.places[b.index()].clone()));
+        }
+        all
+    }
+}
+
+impl Executable for Program {
+    fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
+        let input = self.inputs.get(index);
+        let (ty, block) = input.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
+        if bytes.len() != block.bytes() {
+            let (wants, has) = (block.bytes(), bytes.len());
+            return Err(Error::shape(format!("input {index} is {ty} and takes {wants} bytes, not {has}")));
+        }
+        self.shared.upload(bytes, block)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        // SAFETY: modules, arena, inputs, outputs, constants and states live as long as the program, whose drop
+        // hands memory back to a pool that reuses it only behind this in the queue.
+        unsafe { self.step.submit() }
+    }
+
+    fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
+        let gpu = self.shared.gpu.clone();
+        while self.events.len() <= self.launches.len() {
+            self.events.push(Event::new(&gpu, true)?);
+        }
+        gpu.enter()?;
+        self.events[0].record()?;
+        for (launch, after) in self.launches.iter_mut().zip(&self.events[1..]) {
+            // SAFETY: as in `run`.
+            unsafe { launch.submit(&gpu) }?;
+            after.record()?;
+        }
+        gpu.wait()?;
+        let times = self.events.windows(2).take(self.launches.len());
+        let times = times.map(|pair| Ok(pair[0].milliseconds_to(&pair[1])?)).collect::<Result<Vec<f32>>>()?;
+        // The time of an island stands with its first kernel.
+        let mut all = vec![Duration::ZERO; self.kernels];
+        for (time, &kernel) in times.iter().zip(&self.of_launch) {
+            all[kernel] += Duration::from_secs_f32(time.max(0.0) / 1e3);
+        }
+        Ok(Some(all))
+    }
+
+    fn read_output(&mut self, index: usize) -> Result<Literal> {
+        let output = self.outputs.get(index);
+        let (ty, block) = output.ok_or_else(|| Error::graph(format!("there is no output {index}")))?;
+        Literal::from_bytes(ty.dtype, &ty.shape, self.shared.download(block)?)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.shared.gpu.wait()
+    }
+
+    fn bytes(&self) -> usize {
+        let blocks = self.inputs.iter().chain(&self.outputs).map(|b| &b.1).chain(&self.own);
+        blocks.map(Block::bytes).sum()
+    }
+}

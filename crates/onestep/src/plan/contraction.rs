@@ -1,0 +1,104 @@
+//! Recognises loop nests that are matrix products in disguise: a sum of products of two loads, whatever follows
+//! it. Devices of many threads compute those by tiles.
+
+use super::ExprId;
+use super::index::Var;
+use super::kernel::{Expr, Fold, Let, Load, LoopKernel, Out, Phase};
+use crate::ir::{Binary, ReduceOp};
+
+/// A loop nest read as the product `sum[b, m, n] = Σ_k left[b, m, k] · right[b, k, n]`.
+#[derive(Clone, Debug)]
+pub struct Contraction<'a> {
+    /// What the sums are of.
+    pub left: &'a Load,
+    /// What the sums are of.
+    pub right: &'a Load,
+    /// Grid variables that both loads depend on.
+    pub batch: Axis,
+    /// Those that the left one alone depends on.
+    pub m: Axis,
+    /// Those that the right one alone depends on.
+    pub n: Axis,
+    /// The reduced space.
+    pub k: Axis,
+    /// The carry that holds the sum.
+    pub carry: usize,
+}
+
+/// Some loop variables taken as one axis, outermost first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Axis {
+    /// The variables with their extents.
+    pub vars: Vec<(Var, usize)>,
+}
+
+impl Axis {
+    /// The number of places.
+    pub fn extent(&self) -> usize {
+        self.vars.iter().map(|v| v.1).product()
+    }
+}
+
+impl Contraction<'_> {
+    /// Multiply-adds, those on padding included.
+    pub fn work(&self) -> u64 {
+        [&self.batch, &self.m, &self.n, &self.k].iter().map(|a| a.extent() as u64).product()
+    }
+}
+
+impl LoopKernel {
+    /// The nest as a product with at least two rows and two columns, if it is one.
+    pub fn contraction(&self) -> Option<Contraction<'_>> {
+        let [sum, after] = &self.phases[..] else { return None };
+        if sum.reduce.is_empty() || !after.reduce.is_empty() {
+            return None;
+        }
+        let [Out::Reduce { fold: Fold::Value(ReduceOp::Sum), value, carry, dtype }] = sum.outs[..] else {
+            return None;
+        };
+        let typed = |e: ExprId| &sum.body[e.index()];
+        let Expr::Binary(Binary::Mul, a, b) = typed(value).expr else { return None };
+        let load = |e: ExprId| match &typed(e).expr {
+            Expr::Load(load) => Some(load),
+            Expr::Cast(inner) if typed(*inner).dtype.is_float() => match &typed(*inner).expr {
+                Expr::Load(load) => Some(load),
+                _ => None,
+            },
+            _ => None,
+        };
+        let (left, right) = (load(a)?, load(b)?);
+        let plain = dtype.is_float()
+            && left.fill == 0.0
+            && right.fill == 0.0
+            && sum.loads().count() == 2
+            && !sum.lets.iter().any(|l| matches!(l, Let::Value(_)));
+        if !plain {
+            return None;
+        }
+        let (mut batch, mut m, mut n) = (Axis::default(), Axis::default(), Axis::default());
+        for (i, &extent) in self.grid.iter().enumerate() {
+            let var = Var::Grid(i as u32);
+            let axis = match (depends(sum, left, var), depends(sum, right, var)) {
+                (true, true) => &mut batch,
+                (false, true) => &mut n,
+                (_, false) => &mut m,
+            };
+            axis.vars.push((var, extent));
+        }
+        let vars = sum.reduce.iter().enumerate().map(|(i, &extent)| (Var::Reduce(i as u32), extent)).collect();
+        let found = Contraction { left, right, batch, m, n, k: Axis { vars }, carry };
+        (found.m.extent() > 1 && found.n.extent() > 1).then_some(found)
+    }
+}
+
+/// Whether what a load reads depends on a variable, through derived ones too.
+fn depends(phase: &Phase, load: &Load, var: Var) -> bool {
+    let maps = load.guards.iter().map(|g| &g.expr).chain([&load.index]);
+    maps.flat_map(|a| &a.terms).any(|&(v, _)| match v {
+        Var::Let(i) => match &phase.lets[i as usize] {
+            Let::Div(a, _) | Let::Rem(a, _) => a.coefficient(var) != 0,
+            Let::Value(_) => true,
+        },
+        _ => v == var,
+    })
+}
