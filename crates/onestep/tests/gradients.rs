@@ -226,6 +226,7 @@ fn movement(cases: &mut Cases) {
     for axes in [vec![], vec![0], vec![1], vec![0, 1, 2]] {
         cases.op(Op::Flip(axes), &[floats(&[2, 3, 2])]);
     }
+    cases.op(Op::After, &[floats(&[2, 3]), floats(&[4])]);
     for start in [-3, 0, 1, 99] {
         for (axis, len) in [(0, 2), (1, 3), (1, 5), (1, 0)] {
             cases.op(Op::DynamicSlice { axis, len }, &[floats(&[3, 5]), ints(&[], &[start])]);
@@ -423,6 +424,7 @@ fn variant(op: &Op) -> Option<usize> {
         Op::ConvFilterGrad { .. } => 24,
         Op::Gather { .. } => 25,
         Op::ScatterAdd { .. } => 26,
+        Op::After => 27,
     })
 }
 
@@ -433,7 +435,7 @@ fn every_op_has_cases() {
         let Derived { graph, y, .. } = case.derive();
         variants.extend(graph.nodes().filter(|(id, _)| *id <= y).filter_map(|(_, n)| variant(&n.op)));
     }
-    assert!(variants.into_iter().eq(0..27));
+    assert!(variants.into_iter().eq(0..28));
 }
 
 /// Gradients of the sum of a function, and of the sum of these.
