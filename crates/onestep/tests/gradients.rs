@@ -473,6 +473,28 @@ fn ties_share_the_gradient() {
 }
 
 #[test]
+fn marked_layers_have_the_same_derivatives_twice() {
+    let derivatives = |marked: &[&str]| {
+        at(&[uniform(&[2, 3], 0.0, 1.0)], |g, x| {
+            marked.iter().for_each(|path| g.checkpoint(path));
+            g.set_scope("outer");
+            let h = g.unary(Unary::Sin, x[0]);
+            g.set_scope("outer.inner");
+            let h = g.unary(Unary::Tanh, h);
+            let h = g.unary(Unary::Exp, h);
+            g.set_scope("outer");
+            let y = g.mul(h, x[0]);
+            g.set_scope("");
+            y
+        })
+    };
+    let want = derivatives(&[]);
+    for marked in [&["outer"][..], &["outer.inner"], &["outer.inner", "outer"]] {
+        assert_eq!(derivatives(marked), want, "{marked:?}");
+    }
+}
+
+#[test]
 fn a_product_with_zeros_has_a_gradient() {
     let gradient = |x: &[f64]| at(&[list(x)], |g, x| g.reduce(ReduceOp::Prod, x[0], &[0]))[0][0].clone();
     assert_eq!(gradient(&[2.0, 0.0, 3.0]), [0.0, 6.0, 0.0]);

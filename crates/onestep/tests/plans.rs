@@ -571,7 +571,7 @@ fn a_gradient_is_summed_before_more_are_made() {
     );
 }
 
-/// Two layers forward, then the filter's gradient of the second, from its input computed again.
+/// Two layers forward, then the gradient of the second one's weights, for which its input is computed again.
 const COMPUTED_AGAIN: &str = r#"graph {
   %0: f32[4,4] = input "x"
   %1: f32[4,4] = input "w"
@@ -590,7 +590,9 @@ const COMPUTED_AGAIN: &str = r#"graph {
 
 #[test]
 fn what_stands_behind_a_barrier_waits_and_is_computed_again() {
-    check(COMPUTED_AGAIN, expect![[r#"
+    check(
+        COMPUTED_AGAIN,
+        expect![[r#"
         plan, arena 128 bytes
           b0: f32[16] input 0 "x"
           b1: f32[16] input 1 "w"
@@ -622,13 +624,18 @@ fn what_stands_behind_a_barrier_waits_and_is_computed_again() {
             b6[g0] = e1
         k6 dot
             b9[16, 4, 1] = b6[0, 1, 4], b4[0, 4, 1] b=1 m=4 n=4 k=4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn without_recompute_it_is_kept() {
     let target = Target { name: "test".into(), ..Target::default() };
-    check_with(&target, "-recompute", COMPUTED_AGAIN, expect![[r#"
+    check_with(
+        &target,
+        "-recompute",
+        COMPUTED_AGAIN,
+        expect![[r#"
         plan, arena 128 bytes
           b0: f32[16] input 0 "x"
           b1: f32[16] input 1 "w"
@@ -652,5 +659,6 @@ fn without_recompute_it_is_kept() {
             b4[g0] = e2
         k4 dot
             b7[16, 4, 1] = b2[0, 1, 4], b4[0, 4, 1] b=1 m=4 n=4 k=4
-    "#]]);
+    "#]],
+    );
 }

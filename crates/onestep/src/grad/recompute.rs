@@ -43,8 +43,8 @@ impl Recompute {
         self.seen_from(graph, block, y)
     }
 
-    /// Computes a marked layer again, all of it up to its node `last`, unless that was done; what nothing needs
-    /// of it is left behind by every pass.
+    /// Computes a marked layer again, all of it up to its node `last`, unless that was done. What nothing needs of
+    /// it is dead and costs nothing.
     fn enter(&mut self, graph: &mut Graph, block: usize, last: NodeId, when: NodeId) {
         if self.blocks[block].when.is_some() {
             return;
@@ -76,8 +76,9 @@ impl Recompute {
         }
         let x_outside = self.seen_from(graph, self.blocks[block].outer, x);
         let seen = match (&graph.node(x).op, self.blocks[block].when) {
-            (Op::Constant(_) | Op::Iota { .. }, _) | (_, None) => x_outside,
+            (Op::Constant(_) | Op::Iota { .. }, _) => x_outside,
             (_, Some(when)) => graph.after(x_outside, when),
+            (_, None) => panic!("onestep bug: a marked layer is seen before the walk has come to it"),
         };
         self.blocks[block].seen.insert(x, seen);
         seen
@@ -120,7 +121,9 @@ mod tests {
             g.set_scope("blocks");
             g.unary(Unary::Sin, h)
         };
-        check(build, expect![[r#"
+        check(
+            build,
+            expect![[r#"
             graph {
               checkpoint "block"
               %0: f32[] = input "x"
@@ -136,7 +139,8 @@ mod tests {
               %10: f32[] = cos(%6) @ "block.fc1"
               %11: f32[] = mul(%9, %10) @ "block.fc1"
               return %11 as "d"
-            }"#]]);
+            }"#]],
+        );
     }
 
     #[test]
@@ -152,7 +156,9 @@ mod tests {
             g.set_scope("outer");
             g.unary(Unary::Cos, h)
         };
-        check(build, expect![[r#"
+        check(
+            build,
+            expect![[r#"
             graph {
               checkpoint "outer"
               checkpoint "outer.inner"
@@ -180,7 +186,8 @@ mod tests {
               %21: f32[] = cos(%2) @ "outer"
               %22: f32[] = mul(%20, %21) @ "outer"
               return %22 as "d"
-            }"#]]);
+            }"#]],
+        );
     }
 
     #[test]
@@ -194,7 +201,9 @@ mod tests {
             let h = g.mul(h, two);
             g.unary(Unary::Exp, h)
         };
-        check(build, expect![[r#"
+        check(
+            build,
+            expect![[r#"
             graph {
               state s0 "scale": f32[]
               checkpoint "block"
@@ -211,6 +220,7 @@ mod tests {
               %10: f32[] = mul(%9, %2) @ "block"
               %11: f32[] = mul(%10, %5) @ "block"
               return %11 as "d"
-            }"#]]);
+            }"#]],
+        );
     }
 }

@@ -430,10 +430,7 @@ impl Op {
 
     /// Whether it only says where elements are, and so costs nothing once folded into an index map.
     pub fn is_view(&self) -> bool {
-        match self {
-            Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Flip(_) | Op::After => true,
-            _ => false,
-        }
+        matches!(self, Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Flip(_) | Op::After)
     }
 
     /// Whether it is computed for each element from the same element of its inputs.

@@ -67,7 +67,7 @@ impl Sequential {
 
     /// Makes the last added layer with its activation a checkpoint, see [`Scope::checkpoint`]: what it computes,
     /// such as the layers of a [`Residual`](super::Residual) block, is computed again in the backward pass and not
-    /// kept for it. In config files it is `checkpoint = true`.
+    /// kept for it. In config files it is `checkpoint = true`. Without a layer it does nothing.
     pub fn checkpoint(mut self) -> Self {
         if let Some(layer) = self.layers.last_mut() {
             layer.checkpoint = true;

@@ -113,6 +113,7 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
         }
     };
     check(graph, "trace");
+    // Before simplify, so that what is no longer told apart meets.
     let mut graph = if passes.recompute { graph.clone() } else { recompute::keep(graph)? };
     check(&graph, "recompute");
     if passes.simplify {
