@@ -12,8 +12,8 @@ use recompute::Recompute;
 /// Gradients of the scalar `loss` (float, shape `[]`) with respect to each node of `wrt` (floats), added to
 /// the same graph. Each has the type of its node; it is zeros where the loss does not depend on it. The
 /// result is made of ordinary nodes, so that it can be differentiated again. What [`Graph::checkpoint`] marks
-/// is computed again rather than kept for the gradients, which have the same bits either way. A loss that is
-/// not a float scalar or a `wrt` that is not a float is an error.
+/// is computed again rather than kept for the gradients, which have the same bits either way (gradients of them
+/// are the same but for rounding). A loss that is not a float scalar or a `wrt` that is not a float is an error.
 pub fn gradients(graph: &mut Graph, loss: NodeId, wrt: &[NodeId]) -> Result<Vec<NodeId>> {
     if graph.shape(loss).rank() != 0 {
         let ty = graph.ty(loss);
