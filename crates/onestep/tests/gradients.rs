@@ -226,6 +226,7 @@ fn movement(cases: &mut Cases) {
     for axes in [vec![], vec![0], vec![1], vec![0, 1, 2]] {
         cases.op(Op::Flip(axes), &[floats(&[2, 3, 2])]);
     }
+    cases.op(Op::After, &[floats(&[2, 3]), floats(&[4])]);
     for start in [-3, 0, 1, 99] {
         for (axis, len) in [(0, 2), (1, 3), (1, 5), (1, 0)] {
             cases.op(Op::DynamicSlice { axis, len }, &[floats(&[3, 5]), ints(&[], &[start])]);
@@ -423,6 +424,7 @@ fn variant(op: &Op) -> Option<usize> {
         Op::ConvFilterGrad { .. } => 24,
         Op::Gather { .. } => 25,
         Op::ScatterAdd { .. } => 26,
+        Op::After => 27,
     })
 }
 
@@ -433,7 +435,7 @@ fn every_op_has_cases() {
         let Derived { graph, y, .. } = case.derive();
         variants.extend(graph.nodes().filter(|(id, _)| *id <= y).filter_map(|(_, n)| variant(&n.op)));
     }
-    assert!(variants.into_iter().eq(0..27));
+    assert!(variants.into_iter().eq(0..28));
 }
 
 /// Gradients of the sum of a function, and of the sum of these.
@@ -467,6 +469,33 @@ fn ties_share_the_gradient() {
     for (op, shares) in [(ReduceOp::Max, [0.0, 0.5, 0.5, 0.0]), (ReduceOp::Min, [0.5, 0.0, 0.0, 0.5])] {
         let [first, second] = at(&[list(&[1.0, 3.0, 3.0, 1.0])], |g, x| g.reduce(op, x[0], &[0]));
         assert_eq!((first, second), (vec![shares.to_vec()], vec![vec![0.0; 4]]));
+    }
+}
+
+#[test]
+fn marked_layers_have_the_same_derivatives_twice() {
+    let derivatives = |marked: &[&str]| {
+        at(&[uniform(&[2, 3], 0.0, 1.0)], |g, x| {
+            marked.iter().for_each(|path| g.checkpoint(path));
+            g.set_scope("outer");
+            let h = g.unary(Unary::Sin, x[0]);
+            g.set_scope("outer.inner");
+            let h = g.unary(Unary::Tanh, h);
+            let h = g.unary(Unary::Exp, h);
+            g.set_scope("outer");
+            let y = g.mul(h, x[0]);
+            g.set_scope("");
+            y
+        })
+    };
+    let want = derivatives(&[]);
+    for marked in [&["outer"][..], &["outer.inner"], &["outer.inner", "outer"]] {
+        let [first, second] = derivatives(marked);
+        assert_eq!(first, want[0], "{marked:?}");
+        // Both computations of a node have a gradient of their own here, which are added later.
+        for (got, want) in second[0].iter().zip(&want[1][0]) {
+            assert!((got - want).abs() < 1e-12, "{marked:?}: {got}, not {want}");
+        }
     }
 }
 

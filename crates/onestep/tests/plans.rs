@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use onestep::ir::Graph;
-use onestep::passes::{Passes, compile};
+use onestep::passes::compile;
 use onestep::plan::Target;
 use onestep::testing::gpu;
 
@@ -11,8 +11,12 @@ fn check(graph: &str, expected: Expect) {
 }
 
 fn check_on(target: &Target, graph: &str, expected: Expect) {
+    check_with(target, "", graph, expected);
+}
+
+fn check_with(target: &Target, switches: &str, graph: &str, expected: Expect) {
     let graph = Graph::parse(graph).unwrap();
-    let compiled = compile(&graph, target, Passes::all()).unwrap();
+    let compiled = compile(&graph, target, switches.parse().unwrap()).unwrap();
     expected.assert_eq(&compiled.plan.to_string());
 }
 
@@ -564,5 +568,97 @@ fn a_gradient_is_summed_before_more_are_made() {
                 e0: f32 = c0
                 b9[g0] = e0
         "#]],
+    );
+}
+
+/// Two layers forward, then the gradient of the second one's weights, for which its input is computed again.
+const COMPUTED_AGAIN: &str = r#"graph {
+  %0: f32[4,4] = input "x"
+  %1: f32[4,4] = input "w"
+  %2: f32[4,4] = dot(%0, %1)
+  %3: f32[4,4] = tanh(%2)
+  %4: f32[4,4] = dot(%3, %1)
+  %5: f32[4,4] = exp(%4)
+  %6: f32[4,4] = sin(%5)
+  %7: f32[4,4] = after(%0, %6)
+  %8: f32[4,4] = after(%1, %6)
+  %9: f32[4,4] = dot(%7, %8)
+  %10: f32[4,4] = tanh(%9)
+  %11: f32[4,4] = dot(%10, %6) {ta}
+  return %11 as "dw"
+}"#;
+
+#[test]
+fn what_stands_behind_a_barrier_waits_and_is_computed_again() {
+    check(
+        COMPUTED_AGAIN,
+        expect![[r#"
+        plan, arena 128 bytes
+          b0: f32[16] input 0 "x"
+          b1: f32[16] input 1 "w"
+          b2: f32[16] at 0 "dot"
+          b4: f32[16] at 64 "dot"
+          b6: f32[16] at 0 "dot"
+          b9: f32[16] output 0 "dw"
+        k0 dot
+            b2[16, 4, 1] = b0[0, 4, 1], b1[0, 4, 1] b=1 m=4 n=4 k=4
+        k1 loop [16]
+          each:
+            e0: f32 = b2[g0]
+            e1: f32 = tanh e0
+            b2[g0] = e1
+        k2 dot
+            b4[16, 4, 1] = b2[0, 4, 1], b1[0, 4, 1] b=1 m=4 n=4 k=4
+        k3 loop [16], signals 0
+          each:
+            e0: f32 = b4[g0]
+            e1: f32 = exp e0
+            e2: f32 = sin e1
+            b4[g0] = e2
+        k4 dot, waits for 0
+            b6[16, 4, 1] = b0[0, 4, 1], b1[0, 4, 1] b=1 m=4 n=4 k=4
+        k5 loop [16]
+          each:
+            e0: f32 = b6[g0]
+            e1: f32 = tanh e0
+            b6[g0] = e1
+        k6 dot
+            b9[16, 4, 1] = b6[0, 1, 4], b4[0, 4, 1] b=1 m=4 n=4 k=4
+    "#]],
+    );
+}
+
+#[test]
+fn without_recompute_it_is_kept() {
+    let target = Target { name: "test".into(), ..Target::default() };
+    check_with(
+        &target,
+        "-recompute",
+        COMPUTED_AGAIN,
+        expect![[r#"
+        plan, arena 128 bytes
+          b0: f32[16] input 0 "x"
+          b1: f32[16] input 1 "w"
+          b2: f32[16] at 0 "dot"
+          b4: f32[16] at 64 "dot"
+          b7: f32[16] output 0 "dw"
+        k0 dot
+            b2[16, 4, 1] = b0[0, 4, 1], b1[0, 4, 1] b=1 m=4 n=4 k=4
+        k1 loop [16]
+          each:
+            e0: f32 = b2[g0]
+            e1: f32 = tanh e0
+            b2[g0] = e1
+        k2 dot
+            b4[16, 4, 1] = b2[0, 4, 1], b1[0, 4, 1] b=1 m=4 n=4 k=4
+        k3 loop [16]
+          each:
+            e0: f32 = b4[g0]
+            e1: f32 = exp e0
+            e2: f32 = sin e1
+            b4[g0] = e2
+        k4 dot
+            b7[16, 4, 1] = b2[0, 1, 4], b4[0, 4, 1] b=1 m=4 n=4 k=4
+    "#]],
     );
 }

@@ -153,6 +153,7 @@ pub(super) fn pack(traced: &Traced, layout: &Layout) -> Result<Packed> {
         });
     }
     graph.set_scope("");
+    old.checkpoints().iter().for_each(|path| graph.checkpoint(path));
     for (state, new) in old.updates() {
         let Some(id) = states[state.0 as usize].0 else {
             let name = &old.states()[state.0 as usize].name;

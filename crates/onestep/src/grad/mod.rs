@@ -1,15 +1,19 @@
 //! Reverse-mode differentiation, graph to graph: the walk from outputs to inputs. What each op
-//! contributes stands in `rules`; nothing here knows of parameters, losses or optimizers.
+//! contributes stands in `rules`, what is computed again for it in `recompute`; nothing here knows of
+//! parameters, losses or optimizers.
 
+mod recompute;
 mod rules;
 
 use crate::error::{Error, Result};
 use crate::ir::{Graph, NodeId};
+use recompute::Recompute;
 
 /// Gradients of the scalar `loss` (float, shape `[]`) with respect to each node of `wrt` (floats), added to
 /// the same graph. Each has the type of its node; it is zeros where the loss does not depend on it. The
-/// result is made of ordinary nodes, so that it can be differentiated again. A loss that is not a float
-/// scalar or a `wrt` that is not a float is an error.
+/// result is made of ordinary nodes, so that it can be differentiated again. What [`Graph::checkpoint`] marks
+/// is computed again rather than kept for the gradients, which have the same bits either way (gradients of them
+/// are the same but for rounding). A loss that is not a float scalar or a `wrt` that is not a float is an error.
 pub fn gradients(graph: &mut Graph, loss: NodeId, wrt: &[NodeId]) -> Result<Vec<NodeId>> {
     if graph.shape(loss).rank() != 0 {
         let ty = graph.ty(loss);
@@ -36,6 +40,7 @@ pub fn pullback(graph: &mut Graph, outputs: &[(NodeId, NodeId)], wrt: &[NodeId])
     let end = outputs.iter().map(|(y, _)| y.index() + 1).max().unwrap_or(0);
     let varies = varies(graph, end, wrt);
     let mut cotangents: Vec<Option<NodeId>> = vec![None; graph.len()];
+    let mut recompute = Recompute::new(graph);
     let before = graph.set_scope("");
     for &(y, dy) in outputs {
         accumulate(graph, &mut cotangents, y, dy);
@@ -44,8 +49,9 @@ pub fn pullback(graph: &mut Graph, outputs: &[(NodeId, NodeId)], wrt: &[NodeId])
         let Some(dy) = cotangents[y.index()].filter(|_| varies[y.index()]) else { continue };
         let scope = graph.scope_of(y).to_string();
         graph.set_scope(&scope);
+        let seen = recompute.of(graph, y, dy);
         for (k, x) in graph.node(y).inputs.clone().into_iter().enumerate().filter(|(_, x)| varies[x.index()]) {
-            if let Some(dx) = rules::cotangent(graph, y, k, dy) {
+            if let Some(dx) = rules::cotangent(graph, seen, k, dy) {
                 accumulate(graph, &mut cotangents, x, dx);
             }
         }

@@ -22,6 +22,8 @@ pub(super) fn cotangent(g: &mut Graph, y: NodeId, k: usize, dy: NodeId) -> Optio
         }
         Op::Cast(_) => g.cast(dy, g.dtype(x)),
 
+        Op::After if k == 0 => dy,
+        Op::After => return None,
         Op::Reshape(_) => g.reshape(dy, shape),
         Op::Permute(perm) => g.add_op(Op::Permute(inverse(&perm)), &[dy]),
         Op::Broadcast(wide) => {

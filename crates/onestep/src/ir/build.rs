@@ -60,6 +60,11 @@ impl Graph {
         if self.dtype(x) == dtype { x } else { self.add_op(Op::Cast(dtype), &[x]) }
     }
 
+    /// x, not before `when`.
+    pub fn after(&mut self, x: NodeId, when: NodeId) -> NodeId {
+        self.add_op(Op::After, &[x, when])
+    }
+
     /// A constant of a shape: a scalar, stretched.
     pub fn full(&mut self, value: f64, shape: &Shape, dtype: DType) -> NodeId {
         let scalar = self.add_op(Op::Constant(Literal::scalar(dtype, value)), &[]);

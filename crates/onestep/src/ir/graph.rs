@@ -32,6 +32,16 @@ pub struct Node {
     scope: u32,
 }
 
+impl Node {
+    /// The inputs whose values it reads: all but the one that [`Op::After`] only waits for.
+    pub fn operands(&self) -> &[NodeId] {
+        match self.op {
+            Op::After => &self.inputs[..1],
+            _ => &self.inputs,
+        }
+    }
+}
+
 /// A declared input or state: its name and type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declaration {
@@ -52,6 +62,7 @@ pub struct Graph {
     states: Vec<Declaration>,
     outputs: Vec<(String, NodeId)>,
     updates: Vec<(StateId, NodeId)>,
+    checkpoints: Vec<String>,
 }
 
 impl Default for Graph {
@@ -65,6 +76,7 @@ impl Default for Graph {
             states: Vec::new(),
             outputs: Vec::new(),
             updates: Vec::new(),
+            checkpoints: Vec::new(),
         }
     }
 }
@@ -129,6 +141,15 @@ impl Graph {
         self.consed.insert(key, next);
         self.nodes.push(Node { op, inputs, shape: ty.shape, dtype: ty.dtype, scope: self.scope });
         next
+    }
+
+    /// Marks the layer at a path: gradients taken from now on compute again what its nodes, and those of layers
+    /// inside it, gave, rather than have it kept (Chen et al. 2016, "Training deep nets with sublinear memory
+    /// cost"). The same twice is the same as once.
+    pub fn checkpoint(&mut self, path: &str) {
+        if !self.checkpoints.iter().any(|p| p == path) {
+            self.checkpoints.push(path.to_string());
+        }
     }
 
     /// Names a result that the host can read. A name used before is an error.
@@ -235,6 +256,11 @@ impl Graph {
         &self.updates
     }
 
+    /// The paths of layers that [`Graph::checkpoint`] marked.
+    pub fn checkpoints(&self) -> &[String] {
+        &self.checkpoints
+    }
+
     /// Every node something depends on: outputs and new state values, in order.
     pub fn roots(&self) -> impl Iterator<Item = NodeId> {
         self.outputs.iter().map(|(_, n)| *n).chain(self.updates.iter().map(|(_, n)| *n))
@@ -253,12 +279,13 @@ impl Graph {
     }
 
     /// Builds a new graph from the live nodes of this one: `rewrite` gets the new graph, the old node and
-    /// its new inputs, and says what stands for it. Declarations are kept; scopes are set before each call.
+    /// its new inputs, and says what stands for it. Declarations and marks are kept; scopes are set before each call.
     pub fn rewrite(
         &self,
         mut rewrite: impl FnMut(&mut Graph, NodeId, &[NodeId]) -> Result<NodeId>,
     ) -> Result<(Graph, Vec<Option<NodeId>>)> {
-        let mut new = Graph { inputs: self.inputs.clone(), states: self.states.clone(), ..Graph::default() };
+        let (inputs, states, checkpoints) = (self.inputs.clone(), self.states.clone(), self.checkpoints.clone());
+        let mut new = Graph { inputs, states, checkpoints, ..Graph::default() };
         let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
         let live = self.live();
         for (id, node) in self.nodes().filter(|(id, _)| live[id.index()]) {

@@ -123,6 +123,7 @@ fn rule(op: &Op, inputs: &[Type]) -> Result<Type> {
             let dims: Option<Shape> = (0..rank).map(|i| x.shape[i].checked_add(low[i])?.checked_add(high[i])).collect();
             Type::new(dims.ok_or_else(|| Error::shape("the padding overflows"))?, x.dtype)
         }
+        Op::After => x()?.clone(),
         Op::Concat { axis } => concat(*axis, inputs)?,
         Op::Flip(axes) => {
             axes_of(axes, x()?)?;

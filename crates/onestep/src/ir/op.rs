@@ -250,6 +250,10 @@ pub enum Op {
         /// The bits of the f64 value of the new elements.
         value: u64,
     },
+    /// x, but not before `when` is known. Inputs: x, when (any type; its value is not used). Equal ops on x and
+    /// on this are two values, so what is computed from it is computed again, after `when`, and not kept from
+    /// before: the barrier of which [`Graph::checkpoint`](super::Graph::checkpoint) is made.
+    After,
     /// Joins its inputs along an axis.
     Concat {
         /// The axis.
@@ -366,6 +370,7 @@ impl Op {
             Op::Broadcast(_) => "broadcast",
             Op::Slice { .. } => "slice",
             Op::Pad { .. } => "pad",
+            Op::After => "after",
             Op::Concat { .. } => "concat",
             Op::Flip(_) => "flip",
             Op::DynamicSlice { .. } => "dynamic_slice",
@@ -409,6 +414,7 @@ impl Op {
             Op::Random { .. }
             | Op::Binary(_)
             | Op::Compare(_)
+            | Op::After
             | Op::DynamicSlice { .. }
             | Op::MaxPoolGather(_)
             | Op::MaxPoolGrad { .. }
@@ -424,7 +430,7 @@ impl Op {
 
     /// Whether it only says where elements are, and so costs nothing once folded into an index map.
     pub fn is_view(&self) -> bool {
-        matches!(self, Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Flip(_))
+        matches!(self, Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Flip(_) | Op::After)
     }
 
     /// Whether it is computed for each element from the same element of its inputs.

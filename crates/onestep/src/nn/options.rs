@@ -40,6 +40,15 @@ impl Tagged {
         }
     }
 
+    /// Removes a switch, which is off where it is missing.
+    pub fn take_bool(&mut self, key: &str) -> Result<bool> {
+        match self.options.shift_remove(key) {
+            None => Ok(false),
+            Some(Value::Bool(on)) => Ok(on),
+            Some(other) => Err(Error::config(format!("{}: `{key}` must be true or false, not {other}", self.label))),
+        }
+    }
+
     /// Reads the options as a type that denies unknown ones.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_value(Value::Object(self.options.clone()))

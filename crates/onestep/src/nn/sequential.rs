@@ -51,7 +51,8 @@ impl Sequential {
 
     /// Adds a layer. Names must differ and contain no dot, which [`Module::forward`] checks.
     pub fn add(mut self, name: &str, layer: impl Into<LayerSpec>) -> Self {
-        self.layers.push(Layer { name: name.to_string(), spec: layer.into(), activation: None });
+        let (name, spec) = (name.to_string(), layer.into());
+        self.layers.push(Layer { name, spec, activation: None, checkpoint: false });
         self
     }
 
@@ -60,6 +61,16 @@ impl Sequential {
         match self.layers.last_mut() {
             Some(layer) => layer.activation = Some(activation),
             None => return self.add(activation.name(), activation),
+        }
+        self
+    }
+
+    /// Makes the last added layer with its activation a checkpoint, see [`Scope::checkpoint`]: what it computes,
+    /// such as the layers of a [`Residual`](super::Residual) block, is computed again in the backward pass and not
+    /// kept for it. In config files it is `checkpoint = true`. Without a layer it does nothing.
+    pub fn checkpoint(mut self) -> Self {
+        if let Some(layer) = self.layers.last_mut() {
+            layer.checkpoint = true;
         }
         self
     }
@@ -76,22 +87,22 @@ impl Sequential {
         };
         let read = |(i, item)| Layer::from_value(item).map_err(|e| e.at(format_args!("layer {}", i + 1)));
         let items = items.into_iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
-        let taken: Vec<String> = items.iter().filter_map(|(name, ..)| name.clone()).collect();
+        let taken: Vec<String> = items.iter().filter_map(|(name, _)| name.clone()).collect();
         let mut numbers: HashMap<&'static str, usize> = HashMap::new();
         let layers = items
             .into_iter()
-            .map(|(name, spec, activation)| {
+            .map(|(name, layer)| {
                 let name = name.unwrap_or_else(|| {
-                    let number = numbers.entry(spec.type_name()).or_default();
+                    let number = numbers.entry(layer.spec.type_name()).or_default();
                     loop {
                         *number += 1;
-                        let name = format!("{}_{number}", spec.type_name());
+                        let name = format!("{}_{number}", layer.spec.type_name());
                         if !taken.contains(&name) {
                             break name;
                         }
                     }
                 });
-                Layer { name, spec, activation }
+                Layer { name, ..layer }
             })
             .collect();
         let new = Sequential { layers };

@@ -117,7 +117,8 @@ impl Module for LayerSpec {
     }
 }
 
-/// A layer of a [`Sequential`](super::Sequential): its name, what it is, and an activation after it.
+/// A layer of a [`Sequential`](super::Sequential): its name, what it is, an activation after it, and whether both are
+/// computed again in the backward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// The name under which its parameters live; without dots.
@@ -126,11 +127,14 @@ pub struct Layer {
     pub spec: LayerSpec,
     /// The activation that its result goes through, if any.
     pub activation: Option<Activation>,
+    /// Whether it is a checkpoint, see [`Scope::checkpoint`].
+    pub checkpoint: bool,
 }
 
 impl Layer {
-    /// Reads `{ type = "conv2d", name = .., activation = .., options.. }`; the name may be missing.
-    pub(super) fn from_value(value: Value) -> Result<(Option<String>, LayerSpec, Option<Activation>)> {
+    /// Reads `{ type = "conv2d", name = .., activation = .., checkpoint = .., options.. }`: the name, which may be
+    /// missing, and the layer without it.
+    pub(super) fn from_value(value: Value) -> Result<(Option<String>, Layer)> {
         let mut tagged = Tagged::new("layer", value)?;
         let name = tagged.take_string("name")?;
         if let Some(name) = &name {
@@ -138,8 +142,9 @@ impl Layer {
         }
         let activation = tagged.options.shift_remove("activation").map(serde_json::from_value).transpose();
         let activation = activation.map_err(|e| Error::config(format!("{}: {e}", tagged.label)))?;
+        let checkpoint = tagged.take_bool("checkpoint")?;
         let spec = LayerSpec::from_tagged(&tagged)?;
-        Ok((name, spec, activation))
+        Ok((name, Layer { name: String::new(), spec, activation, checkpoint }))
     }
 
     fn to_value(&self) -> serde_json::Result<Value> {
@@ -148,6 +153,9 @@ impl Layer {
             table.extend(options);
             if let Some(activation) = self.activation {
                 table.insert("activation".to_string(), serde_json::to_value(activation)?);
+            }
+            if self.checkpoint {
+                table.insert("checkpoint".to_string(), Value::Bool(true));
             }
         }
         Ok(value)
@@ -162,6 +170,9 @@ impl Serialize for Layer {
 
 impl Module for Layer {
     fn forward(&self, s: &Scope, x: Tensor) -> Result<Tensor> {
+        if self.checkpoint {
+            s.mark_checkpoint();
+        }
         let y = self.spec.forward(s, x)?;
         Ok(self.activation.map_or(y.clone(), |a| a.of(&y)))
     }

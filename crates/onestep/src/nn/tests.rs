@@ -141,7 +141,7 @@ fn mode_decides_on_dropout_and_statistics() {
 const RESNET: &str = r#"
 layers = [
     { type = "conv2d", filters = 8, kernel = 3, padding = "same", bias = false, activation = "relu" },
-    { type = "residual", name = "block1", activation = { type = "leaky_relu", slope = 0.2 }, layers = [
+    { type = "residual", name = "block1", checkpoint = true, activation = { type = "leaky_relu", slope = 0.2 }, layers = [
         { type = "conv2d", filters = 16, kernel = [3, 3], stride = 2, padding = 1 },
         { type = "batch_norm", momentum = 0.2 },
         { type = "relu" },
@@ -180,6 +180,8 @@ fn a_network_is_data() {
             "out"
         ]
     );
+    let traced = trace_as(Mode::Train, &|s, x| net.forward(s, x), &[2, 8, 8, 3]).unwrap();
+    assert_eq!(traced.graph.checkpoints(), ["block1"]);
     let json = serde_json::to_string(&net).unwrap();
     assert_eq!(Sequential::from_json(&json).unwrap(), net);
     let table = std::collections::BTreeMap::from([("layers", &net)]);
@@ -194,6 +196,10 @@ fn config_errors_name_what_exists() {
     assert_eq!(
         fails(r#"[{"type": "linear", "name": "out", "out": 3, "units": 4}]"#),
         "layer 1: linear `out`: unknown field `units`, expected one of `out`, `in_features`, `bias`"
+    );
+    assert_eq!(
+        fails(r#"[{"type": "relu", "checkpoint": 1}]"#),
+        "layer 1: relu: `checkpoint` must be true or false, not 1"
     );
     assert_eq!(fails(r#"[{"type": "linear"}]"#), "layer 1: linear: missing field `out`");
     assert_eq!(

@@ -73,7 +73,7 @@ impl Epilogues {
 fn users(graph: &Graph, live: &[bool]) -> Vec<Vec<NodeId>> {
     let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); graph.len()];
     for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
-        for input in &node.inputs {
+        for input in node.operands() {
             let list = &mut users[input.index()];
             if list.last() != Some(&id) {
                 list.push(id);

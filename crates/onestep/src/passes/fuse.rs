@@ -6,6 +6,7 @@
 //! them laid out.
 
 use super::epilogue::{Epilogues, Folded};
+use super::events::{Events, below};
 use super::lower::{Places, scopes};
 use super::views::{batch_joined, strided};
 use crate::ir::{Compare, Graph, NodeId, Op, Shape, StateId, Unary};
@@ -36,10 +37,12 @@ pub(super) fn build(graph: &Graph, target: &Target, fuse: bool) -> Plan {
         };
         buffers[id.index()] = Some(plan.add_buffer(place, node.dtype, node.shape.elements(), name));
     }
-    let places = Places { graph, buffers: &buffers, choices: &choices };
+    let events = Events::find(graph, &live, &stored);
+    let places = Places { graph, buffers: &buffers, choices: &choices, events: &events };
     let mut kernels = Vec::new();
     for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
         let Some(out) = buffers[id.index()] else { continue };
+        let first = kernels.len();
         match &node.op {
             Op::Input(_) | Op::State(_) | Op::Constant(_) => {}
             Op::Concat { axis } => kernels.extend(concat(&places, id, *axis, out)),
@@ -50,12 +53,17 @@ pub(super) fn build(graph: &Graph, target: &Target, fuse: bool) -> Plan {
                         if let Some(Folded { bias, relu, .. }) = epilogue {
                             kind.set_epilogue(Epilogue { bias: Some(vector(&places, &stored, bias)), relu });
                         }
-                        kernels.push(Kernel { scopes: scopes(graph, &[id]), kind: KernelKind::Library(Box::new(kind)) })
+                        let inputs = graph.node(epilogue.map_or(id, |e| e.root)).inputs.iter();
+                        let passed = inputs.flat_map(|&x| below(graph, &stored, x)).filter(|x| !stored[x.index()]);
+                        let waits = events.waits(graph, passed);
+                        let kernel = Kernel::new(scopes(graph, &[id]), KernelKind::Library(Box::new(kind)));
+                        kernels.push(Kernel { waits, ..kernel })
                     }
                     None => kernels.extend(places.kernel(id, out)),
                 }
             }
         }
+        kernels[first..].iter_mut().for_each(|k| k.signals = events.signals(id).to_vec());
     }
     for (i, (name, id)) in graph.outputs().iter().enumerate() {
         let elements = graph.shape(*id).elements();
@@ -80,7 +88,7 @@ fn choose(graph: &Graph, live: &[bool], epilogues: &Epilogues, fuse: bool) -> Ve
             Op::Broadcast(shape) => shape.elements() > graph.shape(node.inputs[0]).elements(),
             _ => false,
         };
-        for input in &node.inputs {
+        for input in node.operands() {
             let at = input.index();
             users[at] += if node.op.is_view() { users[i] } else { 1 };
             stretched[at] |= repeats || (node.op.is_view() && stretched[i]);
@@ -90,7 +98,8 @@ fn choose(graph: &Graph, live: &[bool], epilogues: &Epilogues, fuse: bool) -> Ve
     let mut cost = vec![0u32; graph.len()];
     for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
         let i = id.index();
-        let inputs: u32 = node.inputs.iter().map(|n| if stored[n.index()] { 2 } else { cost[n.index()] }).sum::<u32>();
+        let inputs: u32 =
+            node.operands().iter().map(|n| if stored[n.index()] { 2 } else { cost[n.index()] }).sum::<u32>();
         let own = match &node.op {
             Op::Input(_) | Op::State(_) => {
                 stored[i] = true;
@@ -100,7 +109,7 @@ fn choose(graph: &Graph, live: &[bool], epilogues: &Epilogues, fuse: bool) -> Ve
                 stored[i] = literal.elements() != 1;
                 continue;
             }
-            Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Flip(_) => {
+            Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice { .. } | Op::Flip(_) | Op::After => {
                 cost[i] = inputs;
                 continue;
             }
@@ -250,7 +259,7 @@ fn updates(places: &Places, plan: &mut Plan) -> Vec<Kernel> {
         ordered.extend(places.copy(id, temporary));
         let out = state_buffer(graph, plan, state);
         let kind = KernelKind::Loop(LoopKernel::copy(temporary, out, len, dtype));
-        last.push(Kernel { scopes: kernel.scopes, kind });
+        last.push(Kernel::new(kernel.scopes, kind));
     }
     ordered.extend(last);
     ordered

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::events::Events;
 use crate::ir::{Binary, Compare, DType, Graph, NodeId, Op, ReduceOp, Shape};
 use crate::plan::{
     Affine, BufferId, Expr, ExprId, Fold, Guard, Kernel, KernelKind, Let, Load, LoopKernel, Out, Phase, Typed, Var,
@@ -72,6 +73,8 @@ pub(super) struct Places<'a> {
     /// For a comparison that a stored choice was made by: the value compared, and the choice, which compares
     /// the same.
     pub choices: &'a [Option<(NodeId, NodeId)>],
+    /// What barriers wait for.
+    pub events: &'a Events,
 }
 
 impl Places<'_> {
@@ -157,10 +160,9 @@ impl Places<'_> {
                 Ok(phases) => {
                     builder.visited.push(id);
                     let scopes = scopes(self.graph, &builder.visited);
-                    return Kernel {
-                        scopes,
-                        kind: KernelKind::Loop(LoopKernel { grid: grid.extents(), phases, ..LoopKernel::default() }),
-                    };
+                    let waits = self.events.waits(self.graph, builder.visited.iter().copied());
+                    let kernel = LoopKernel { grid: grid.extents(), phases, ..LoopKernel::default() };
+                    return Kernel { waits, ..Kernel::new(scopes, KernelKind::Loop(kernel)) };
                 }
                 Err(Split { var: Var::Grid(i), inner }) => grid.split(i, inner),
                 Err(Split { var: Var::Reduce(i), inner }) => reduce.split(i, inner),
@@ -394,6 +396,7 @@ impl<'a> Builder<'a> {
                 let a = self.value(input(0), at, guards)?;
                 self.cast(a, dtype)
             }
+            Op::After => self.value(input(0), at, guards)?,
             Op::Reshape(_) => {
                 let to = places.graph.shape(input(0));
                 let at = self.reshape(at, &node.shape, to)?;

@@ -157,7 +157,7 @@ mod tests {
         for i in 0..6 {
             let next = plan.add_buffer(Place::Arena(None), DType::F32, 100 + i, "");
             let kind = KernelKind::Loop(LoopKernel::copy(last, next, 100, DType::F32));
-            plan.kernels.push(Kernel { scopes: Vec::new(), kind });
+            plan.kernels.push(Kernel::new(Vec::new(), kind));
             last = next;
         }
         let target = Target { name: "test".into(), row_limit: 1, ..Target::default() };
@@ -219,7 +219,7 @@ mod tests {
         let Some(Out::Store { buffer, .. }) = centred.phases[1].outs.first_mut() else { panic!("it stores") };
         *buffer = b;
         for kind in [copy(x, a), KernelKind::Loop(centred), copy(b, y)] {
-            plan.kernels.push(Kernel { scopes: Vec::new(), kind });
+            plan.kernels.push(Kernel::new(Vec::new(), kind));
         }
         let target = Target { name: "test".into(), row_limit: 1, ..Target::default() };
         place(&mut plan, &target, true);

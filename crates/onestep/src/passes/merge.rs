@@ -56,10 +56,13 @@ impl<'a> Merger<'a> {
     /// Merges pairs, the first that rules allow each time, until there is none.
     fn merge_all(&mut self, pairs: Pairs) {
         while let Some((a, b, kernel)) = self.find(pairs) {
-            let mut scopes = [&self.plan.kernels[a].scopes[..], &self.plan.kernels[b].scopes].concat();
-            scopes.sort_unstable();
-            scopes.dedup();
-            self.plan.kernels[b] = Kernel { scopes, kind: KernelKind::Loop(kernel) };
+            let [first, second] = [a, b].map(|k| &self.plan.kernels[k]);
+            self.plan.kernels[b] = Kernel {
+                scopes: union(&first.scopes, &second.scopes),
+                kind: KernelKind::Loop(kernel),
+                signals: union(&first.signals, &second.signals),
+                waits: union(&first.waits, &second.waits),
+            };
             self.uses[b] = Uses::of(&self.plan.kernels[b]);
             self.names[b] = self.next_name;
             self.next_name += 1;
@@ -132,6 +135,14 @@ impl<'a> Merger<'a> {
         all.dedup();
         all
     }
+}
+
+/// Both sorted lists as one.
+fn union<T: Ord + Clone>(a: &[T], b: &[T]) -> Vec<T> {
+    let mut all = [a, b].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Both kernels as one, if their points can be made to agree and everything `b` reads of `a` is at its own point.
@@ -486,7 +497,9 @@ fn redirect_copies(plan: &mut Plan) {
                     kernel.out_mut().buffer = buffer;
                     kernel.out_mut().offset = offset;
                 }
-                plan.kernels.remove(copy);
+                let Kernel { signals, .. } = plan.kernels.remove(copy);
+                let library = &mut plan.kernels[library - usize::from(copy < library)];
+                library.signals = union(&library.signals, &signals);
             }
             None => copy += 1,
         }

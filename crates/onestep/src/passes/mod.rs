@@ -3,12 +3,14 @@
 
 mod collapse;
 mod epilogue;
+mod events;
 mod fuse;
 mod islands;
 mod lower;
 mod memory;
 mod merge;
 mod nests;
+mod recompute;
 mod schedule;
 mod simplify;
 mod split;
@@ -30,6 +32,8 @@ pub use simplify::simplify;
 pub struct Passes {
     /// Folds constants, algebra and repeated movements.
     pub simplify: bool,
+    /// Computes marked layers again in the backward pass instead of keeping what they computed.
+    pub recompute: bool,
     /// Computes values where they are used and merges kernels.
     pub fuse: bool,
     /// Joins loop variables, splits large reductions, and marks strips.
@@ -44,11 +48,19 @@ pub struct Passes {
 
 impl Passes {
     /// The names that [`Passes::from_str`] knows.
-    pub const NAMES: [&str; 6] = ["simplify", "fuse", "schedule", "workers", "islands", "memory"];
+    pub const NAMES: [&str; 7] = ["simplify", "recompute", "fuse", "schedule", "workers", "islands", "memory"];
 
     /// Every pass.
     pub fn all() -> Self {
-        Passes { simplify: true, fuse: true, schedule: true, workers: true, islands: true, memory: true }
+        Passes {
+            simplify: true,
+            recompute: true,
+            fuse: true,
+            schedule: true,
+            workers: true,
+            islands: true,
+            memory: true,
+        }
     }
 
     /// Every pass but those that the environment variable `ONESTEP_PASSES` switches off.
@@ -68,6 +80,7 @@ impl FromStr for Passes {
         for word in text.split(',').map(str::trim).filter(|w| !w.is_empty()) {
             let switch = match word.strip_prefix('-') {
                 Some("simplify") => &mut passes.simplify,
+                Some("recompute") => &mut passes.recompute,
                 Some("fuse") => &mut passes.fuse,
                 Some("schedule") => &mut passes.schedule,
                 Some("workers") => &mut passes.workers,
@@ -101,7 +114,12 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
         }
     };
     check(graph, "trace");
-    let graph = if passes.simplify { simplify(graph)? } else { graph.clone() };
+    // Before simplify, so that what is no longer told apart meets.
+    let mut graph = if passes.recompute { graph.clone() } else { recompute::keep(graph)? };
+    check(&graph, "recompute");
+    if passes.simplify {
+        graph = simplify(&graph)?;
+    }
     check(&graph, "simplify");
     let mut plan = fuse::build(&graph, target, passes.fuse);
     nests::replace(&mut plan, target);

@@ -1,19 +1,23 @@
-//! The order of kernels: after what they read, before what overwrites it. Of those that may run, one that
-//! gives back more memory than it takes comes first; otherwise they run as the program was written.
+//! The order of kernels: after what they read and the events they wait for, before what overwrites it. Of
+//! those that may run, one that gives back more memory than it takes comes first; otherwise they run as the
+//! program was written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{BufferId, Kernel, Place, Plan};
 
-/// The buffers a kernel touches, each list sorted, without repeats.
+/// The buffers a kernel touches and the events it signals and waits for, each list sorted, without repeats.
 pub(super) struct Uses {
     pub(super) reads: Vec<BufferId>,
     pub(super) writes: Vec<BufferId>,
+    signals: Vec<u32>,
+    waits: Vec<u32>,
 }
 
 impl Uses {
     pub(super) fn of(kernel: &Kernel) -> Self {
-        Uses { reads: kernel.reads(), writes: kernel.writes() }
+        let Kernel { signals, waits, .. } = kernel;
+        Uses { reads: kernel.reads(), writes: kernel.writes(), signals: signals.clone(), waits: waits.clone() }
     }
 
     /// Every buffer once.
@@ -34,20 +38,26 @@ pub(super) struct Dependencies {
 
 impl Dependencies {
     /// From what the plan's kernels touch: a buffer's readers follow its writers, but for states, which are
-    /// read before they are written.
+    /// read before they are written; who waits for an event follows those that signal it.
     pub(super) fn new(plan: &Plan, uses: &[Uses]) -> Self {
         let mut readers = vec![Vec::new(); plan.buffers.len()];
         let mut writers = vec![Vec::new(); plan.buffers.len()];
         let mut after = vec![Vec::new(); uses.len()];
-        for (k, Uses { reads, writes }) in uses.iter().enumerate() {
+        let mut signallers: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (k, Uses { reads, writes, signals, .. }) in uses.iter().enumerate() {
             reads.iter().for_each(|b| readers[b.index()].push(k));
             writes.iter().for_each(|b| writers[b.index()].push(k));
+            signals.iter().for_each(|&event| signallers.entry(event).or_default().push(k));
         }
         for (buffer, (readers, writers)) in plan.buffers.iter().zip(readers.iter().zip(&writers)) {
             let state = matches!(buffer.place, Place::State(_));
             for (&r, &w) in readers.iter().flat_map(|r| writers.iter().map(move |w| (r, w))).filter(|(r, w)| r != w) {
                 if state { after[r].push(w) } else { after[w].push(r) }
             }
+        }
+        for (w, Uses { waits, .. }) in uses.iter().enumerate() {
+            let before = waits.iter().filter_map(|event| signallers.get(event)).flatten();
+            before.filter(|&&k| k != w).for_each(|&k| after[k].push(w));
         }
         for list in &mut after {
             list.sort_unstable();

@@ -44,6 +44,7 @@ fn rule(g: &mut Graph, node: &Node, inputs: &[NodeId]) -> Option<NodeId> {
         },
         Op::Slice { .. } if *g.shape(x) == node.shape => Some(x),
         Op::Pad { .. } if *g.shape(x) == node.shape => Some(x),
+        Op::After if splat(g, x).is_some() => Some(x),
         Op::Concat { .. } if inputs.len() == 1 => Some(x),
         Op::Flip(axes) if axes.iter().all(|&a| node.shape[a] <= 1) => Some(x),
         Op::Unary(op) => unary(g, *op, x),

@@ -21,8 +21,7 @@ pub(super) fn split(plan: &mut Plan, target: &Target) {
             KernelKind::Loop(whole) if is_tiled(whole, target) => kernels.push(kernel),
             KernelKind::Loop(whole) => {
                 let parts = staged(plan, whole, target);
-                let scopes = || kernel.scopes.clone();
-                kernels.extend(parts.into_iter().map(|k| Kernel { scopes: scopes(), kind: KernelKind::Loop(k) }));
+                kernels.extend(parts.into_iter().map(|k| Kernel { kind: KernelKind::Loop(k), ..kernel.clone() }));
             }
             KernelKind::Library(_) => kernels.push(kernel),
         }

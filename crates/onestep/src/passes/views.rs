@@ -42,6 +42,7 @@ pub(super) fn strided(graph: &Graph, id: NodeId, stored: &[bool]) -> Option<Stri
                 view.strides[i] = -view.strides[i];
             }
         }
+        Op::After => {}
         Op::Reshape(shape) => view.strides = reshaped(from, &view.strides, shape)?,
         _ => return None,
     }

@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn check(plan: &Plan, kind: KernelKind, flops: u64, read: u64, written: u64) {
-        let kernel = Kernel { scopes: Vec::new(), kind };
+        let kernel = Kernel::new(Vec::new(), kind);
         assert_eq!((kernel.flops(), kernel.traffic(plan)), (flops, Traffic { read, written }), "{kernel}");
     }
 

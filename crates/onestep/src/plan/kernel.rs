@@ -12,6 +12,17 @@ pub struct Kernel {
     pub scopes: Vec<String>,
     /// What it does.
     pub kind: KernelKind,
+    /// Numbers of the events it takes part in: one has come when every kernel that signals it has run.
+    pub signals: Vec<u32>,
+    /// Numbers of the events it must not run before, though it may read nothing that they write.
+    pub waits: Vec<u32>,
+}
+
+impl Kernel {
+    /// A kernel that has nothing to do with events.
+    pub fn new(scopes: Vec<String>, kind: KernelKind) -> Self {
+        Kernel { scopes, kind, signals: Vec::new(), waits: Vec::new() }
+    }
 }
 
 /// What a kernel does.

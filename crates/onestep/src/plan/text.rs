@@ -57,6 +57,12 @@ impl fmt::Display for Kernel {
         if !scopes.is_empty() {
             write!(f, " @ {}", scopes.join(", "))?;
         }
+        for (what, events) in [("waits for", &self.waits), ("signals", &self.signals)] {
+            if !events.is_empty() {
+                let events: Vec<String> = events.iter().map(u32::to_string).collect();
+                write!(f, ", {what} {}", events.join(", "))?;
+            }
+        }
         writeln!(f)?;
         match &self.kind {
             KernelKind::Loop(k) => write!(f, "{k}"),

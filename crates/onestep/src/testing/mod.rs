@@ -284,6 +284,7 @@ mod tests {
             Op::ConvFilterGrad { .. } => 30,
             Op::Gather { .. } => 31,
             Op::ScatterAdd { .. } => 32,
+            Op::After => 33,
         }
     }
 
@@ -304,7 +305,7 @@ mod tests {
             assert!(case.name.starts_with("special") || done.outputs.iter().all(is_tame), "{}", case.name);
             assert!(cases.insert(case.name.clone()), "{} is there twice", case.name);
         }
-        assert_eq!(variants, (0..33).collect());
+        assert_eq!(variants, (0..34).collect());
         let kinds = Unary::ALL.iter().map(|o| o.name()).chain(Binary::ALL.iter().map(|o| o.name()));
         let kinds = kinds.chain(Compare::ALL.iter().map(|o| o.name())).chain(ReduceOp::ALL.iter().map(|o| o.name()));
         let missing: Vec<_> =

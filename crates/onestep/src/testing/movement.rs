@@ -87,6 +87,9 @@ pub(super) fn movement(s: &mut Suite) {
         }
     }
     s.op(0, Op::Concat { axis: 0 }, vec![sample(DType::F32, [1000], 8), sample(DType::F32, [1], 9)]);
+    for dtype in ALL {
+        s.op(0, Op::After, vec![sample(dtype, [3, 5], 8), sample(DType::F32, [4], 9)]);
+    }
 }
 
 /// Moves on moves, and moves between arithmetic: what a fuser folds into index maps. The arithmetic is exact

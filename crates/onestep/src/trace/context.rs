@@ -296,6 +296,11 @@ impl Trace {
         });
     }
 
+    /// Marks the layer at a path; see [`Scope::checkpoint`].
+    pub(super) fn checkpoint(&self, path: &str) {
+        self.0.borrow_mut().graph.checkpoint(path);
+    }
+
     /// A number that no other random tensor of this trace has.
     pub(super) fn next_stream(&self) -> u32 {
         let mut r = self.0.borrow_mut();

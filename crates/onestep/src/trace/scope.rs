@@ -107,6 +107,42 @@ impl Scope {
         self.trace.layer(&scope.path, kind, || f(&scope))
     }
 
+    /// Runs a block of layers in the scope `name`, as [`Scope::layer`] does, and marks it as a checkpoint:
+    /// what it computes is not kept for the backward pass but computed again there, from what comes into it.
+    /// Of a stack of such blocks only their results are kept, at the price of a second forward pass (Chen et al.
+    /// 2016, "Training deep nets with sublinear memory cost"). Results and gradients keep their bits, running
+    /// statistics are updated once. Marks nest; what leaves the block by other ways than `f`'s result counts as a
+    /// result too. Nothing changes outside of training.
+    ///
+    /// ```
+    /// use onestep::prelude::*;
+    ///
+    /// fn deep(s: &Scope, mut x: Tensor) -> Result<Tensor> {
+    ///     for i in 0..16 {
+    ///         x = s.checkpoint(&format!("block{i}"), |s| {
+    ///             let y = Linear::new(64).apply(s, "fc1", x.clone())?.relu();
+    ///             Ok(x + Linear::new(64).apply(s, "fc2", y)?)
+    ///         })?;
+    ///     }
+    ///     Linear::new(10).apply(s, "out", x)
+    /// }
+    /// # let trace = onestep::trace::Trace::new();
+    /// # let x = trace.input("x", [2, 64], onestep::trace::DType::F32);
+    /// # assert_eq!(deep(&trace.scope(Mode::Train), x)?.shape().dims(), [2, 10]);
+    /// # Ok::<(), onestep::Error>(())
+    /// ```
+    pub fn checkpoint(&self, name: &str, f: impl FnOnce(&Scope) -> Result<Tensor>) -> Result<Tensor> {
+        self.layer(name, "module", |s| {
+            s.mark_checkpoint();
+            f(s)
+        })
+    }
+
+    /// Marks this scope as [`Scope::checkpoint`] does.
+    pub(crate) fn mark_checkpoint(&self) {
+        self.trace.checkpoint(&self.path);
+    }
+
     /// The first error of the trace so far.
     pub fn check(&self) -> Result<()> {
         self.trace.check()

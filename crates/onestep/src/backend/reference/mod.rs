@@ -153,7 +153,7 @@ fn apply(node: &Node, args: &[&Value], inputs: &[Value], states: &[Value]) -> Ve
             args[0].data.iter().zip(branches).map(|(&c, (&a, &b))| if c != 0.0 { a } else { b }).collect()
         }
         Op::Cast(to) => args[0].data.iter().map(|&x| elementwise::cast(args[0].dtype, *to, x)).collect(),
-        Op::Reshape(_) => args[0].data.clone(),
+        Op::Reshape(_) | Op::After => args[0].data.clone(),
         Op::Permute(perm) => movement::permute(args[0], perm),
         Op::Broadcast(shape) => movement::broadcast(args[0], shape),
         Op::Slice { start, step, .. } => movement::slice(args[0], &node.shape, start, step),

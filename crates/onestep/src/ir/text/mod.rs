@@ -14,6 +14,7 @@
 //! }
 //! ```
 //! A node gives its id, its type, its op with inputs, the op's attributes and the scope that made it.
+//! `checkpoint "block1"` lines name the layers marked with [`Graph::checkpoint`](super::Graph::checkpoint).
 //! What the type implies (the shape of a reshape, the dtype of a cast) is no attribute. Inputs are declared
 //! where they are read; where they are not read in their order, `input "x": f32[2]` lines declare them all
 //! first. Strings are written as in JSON; `//` starts a comment that runs to the end of the line.

@@ -45,6 +45,10 @@ impl<'t> Parser<'t> {
                     let ty = self.ty()?;
                     self.graph.declare_input(&name, ty).map_err(|e| self.place(e, start))?;
                 }
+                "checkpoint" => {
+                    let path = self.string()?;
+                    self.graph.checkpoint(&path);
+                }
                 "update" => {
                     let state = self.state_id()?;
                     self.expect("=")?;
@@ -57,7 +61,11 @@ impl<'t> Parser<'t> {
                     let name = self.string()?;
                     self.graph.output(&name, value).map_err(|e| self.place(e, start))?;
                 }
-                _ => return Err(self.wanted("a `%` node, `state`, `input`, `update`, `return` or `}`", start)),
+                _ => {
+                    return Err(
+                        self.wanted("a `%` node, `state`, `checkpoint`, `input`, `update`, `return` or `}`", start)
+                    );
+                }
             }
         }
         let end = self.here();
@@ -340,6 +348,7 @@ fn op(name: &str, a: &mut Attributes, ty: &Type) -> Result<Op> {
         "iota" => Op::Iota { shape, axis: a.one("axis")?, dtype },
         "random" => Op::Random { shape, dtype, stream: a.one("stream")? },
         "select" => Op::Select,
+        "after" => Op::After,
         "cast" => Op::Cast(dtype),
         "reshape" => Op::Reshape(shape),
         "permute" => Op::Permute(a.list("perm")?),

@@ -21,6 +21,9 @@ impl Display for Graph {
         for (i, state) in self.states().iter().enumerate() {
             writeln!(f, "  state s{i} {}: {}", quoted(&state.name), state.ty)?;
         }
+        for path in self.checkpoints() {
+            writeln!(f, "  checkpoint {}", quoted(path))?;
+        }
         let read = self.nodes().filter_map(|(_, n)| if let Op::Input(i) = n.op { Some(i) } else { None });
         if !read.eq((0..self.inputs().len() as u32).map(InputId)) {
             for input in self.inputs() {
@@ -66,6 +69,7 @@ fn attributes(op: &Op) -> Vec<String> {
         | Op::Binary(_)
         | Op::Compare(_)
         | Op::Select
+        | Op::After
         | Op::Cast(_)
         | Op::Reshape(_)
         | Op::Broadcast(_) => Vec::new(),

@@ -35,6 +35,9 @@ fn every_op() -> Graph {
         g.compare(op, x, state);
     }
     let chosen = g.select(b, x, state);
+    g.after(x, index);
+    g.checkpoint("folds");
+    g.checkpoint("moves.\"odd\" näme");
     g.cast(x, DType::F16);
 
     g.set_scope("moves.\"odd\" näme");
@@ -99,7 +102,7 @@ fn round_trip(g: &Graph) {
     let read = Graph::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     assert_valid(&read, "parsing");
     assert_eq!(read.to_text(), text);
-    assert_eq!((read.inputs(), read.states()), (g.inputs(), g.states()));
+    assert_eq!((read.inputs(), read.states(), read.checkpoints()), (g.inputs(), g.states(), g.checkpoints()));
     for ((id, a), (_, b)) in g.nodes().zip(read.nodes()) {
         assert_eq!((&a.op, &a.inputs, g.scope_of(id)), (&b.op, &b.inputs, read.scope_of(id)));
     }
@@ -110,7 +113,7 @@ fn every_op_survives() {
     let g = every_op();
     let names: BTreeSet<&str> = g.nodes().map(|(_, n)| n.op.name()).collect();
     let families = Unary::ALL.len() + Binary::ALL.len() + Compare::ALL.len() + ReduceOp::ALL.len() + ArgOp::ALL.len();
-    assert_eq!(names.len(), families + 28, "an op is missing here");
+    assert_eq!(names.len(), families + 29, "an op is missing here");
     round_trip(&g);
 }
 
