@@ -2,7 +2,7 @@
 //! uses them, and what is stored side by side is computed straight where it is stored. Each step over a
 //! block writes it once, and the number of such writes is what a loop kernel costs.
 
-use super::tape::{Home, OutTape, Pattern, Step};
+use super::tape::{Home, OutTape, Step};
 use crate::ir::{Binary, DType};
 
 /// Combines steps whose value has one reader with that reader. Values are numbered from `first` on.
@@ -57,8 +57,14 @@ pub(super) fn combine(steps: &mut Vec<Step>, outs: &[OutTape], first: usize, val
 }
 
 /// Lets steps compute where an out stores, if no later step still reads what lay there. `before` are the
-/// steps that ran earlier.
-pub(super) fn store_directly(steps: &mut [Step], before: &[&[Step]], outs: &mut [OutTape], first: usize) {
+/// steps that ran earlier, `variables` is the number of loop variables.
+pub(super) fn store_directly(
+    steps: &mut [Step],
+    before: &[&[Step]],
+    outs: &mut [OutTape],
+    first: usize,
+    variables: usize,
+) {
     let mut made: Vec<Option<usize>> = Vec::new();
     for (i, step) in steps.iter_mut().enumerate() {
         if let Some(to) = step.target_mut() {
@@ -68,12 +74,13 @@ pub(super) fn store_directly(steps: &mut [Step], before: &[&[Step]], outs: &mut 
         }
     }
     for (o, out) in outs.iter_mut().enumerate() {
-        let OutTape::Store { buffer, dtype, index, value, written } = out else { continue };
-        let plain = dtype.size() == 4 && index.lets.is_empty() && matches!(index.lanes, Pattern::Contiguous);
+        let OutTape::Store { to, value, written } = out else { continue };
+        // A derived variable may not be known yet when the value is computed.
+        let plain = to.direct().is_some_and(|base| base.terms.iter().all(|t| t.0 < variables));
         let Some(at) = made.get(*value - first).copied().flatten().filter(|_| plain) else { continue };
         let kept = matches!(steps[at], Step::Load { kept: Some(_), .. });
         let home = steps[at].target_mut().map(|to| to.home);
-        if kept || matches!(home, Some(Home::Out(_))) || still_read(steps, before, *buffer, at) {
+        if kept || matches!(home, Some(Home::Out(_))) || still_read(steps, before, to.buffer, at) {
             continue;
         }
         if let Some(to) = steps[at].target_mut() {
