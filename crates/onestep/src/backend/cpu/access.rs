@@ -195,31 +195,9 @@ unsafe fn load_as<T: Copy>(
         // SAFETY: as above, for every lane.
         Pattern::Contiguous => unsafe { load_run(memory, base, lanes, widen) },
         Pattern::Runs { len, starts } => {
-            // Short runs of a known length need no loop of their own.
-            macro_rules! each {
-                ($len:expr) => {
-                    for (lanes, &start) in lanes.chunks_mut($len).zip(starts) {
-                        let start = base + start as i64;
-                        // SAFETY: as above, for every lane.
-                        unsafe {
-                            match <&mut [u32; $len]>::try_from(&mut *lanes) {
-                                Ok(lanes) => load_run(memory, start, lanes, widen),
-                                Err(_) => load_run(memory, start, lanes, widen),
-                            }
-                        }
-                    }
-                };
-            }
-            match *len {
-                8 => each!(8),
-                16 => each!(16),
-                32 => each!(32),
-                len => {
-                    for (lanes, &start) in lanes.chunks_mut(len).zip(starts) {
-                        // SAFETY: as above, for every lane.
-                        unsafe { load_run(memory, base + start as i64, lanes, widen) };
-                    }
-                }
+            for (lanes, &start) in lanes.chunks_mut(*len).zip(starts) {
+                // SAFETY: as above, for every lane.
+                unsafe { load_run(memory, base + start as i64, lanes, widen) };
             }
         }
         Pattern::Spans { len, starts } => {
@@ -315,8 +293,15 @@ unsafe fn load_run<T: Copy>(memory: *const T, first: i64, lanes: &mut [u32], wid
     if size_of::<T>() == size_of::<u32>() {
         // SAFETY: promised by the caller; what is as wide as a lane is held as it is.
         return unsafe {
-            let from = memory.offset(first as isize).cast::<u32>();
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), lanes.len());
+            let (from, to) = (memory.offset(first as isize).cast::<u32>(), lanes.as_mut_ptr());
+            // Short runs of a known length need no call.
+            match lanes.len() {
+                8 => std::ptr::copy_nonoverlapping(from, to, 8),
+                16 => std::ptr::copy_nonoverlapping(from, to, 16),
+                32 => std::ptr::copy_nonoverlapping(from, to, 32),
+                64 => std::ptr::copy_nonoverlapping(from, to, 64),
+                len => std::ptr::copy_nonoverlapping(from, to, len),
+            }
         };
     }
     // SAFETY: promised by the caller.

@@ -19,22 +19,26 @@ pub(super) fn combine(steps: &mut Vec<Step>, outs: &[OutTape], first: usize, val
     for i in 0..steps.len() {
         // The step of a value that only this one reads.
         let sole = |value: usize| made[value - first].filter(|_| uses[value - first] == 1);
-        let product = |value: usize| {
+        let of = |wanted: Binary, value: usize| {
             let at = sole(value)?;
             match steps[at] {
-                Step::Binary { op: Binary::Mul, a, b, dtype: DType::F32, .. } => Some((at, a, b)),
+                Step::Binary { op, a, b, dtype: DType::F32, .. } if op == wanted => Some((at, a, b)),
                 _ => None,
             }
         };
+        let product = |value| of(Binary::Mul, value);
         let combined = match steps[i] {
             Step::Binary { to, op: Binary::Add, a, b, dtype: DType::F32 } => match (product(a), product(b)) {
-                (Some((p, a, b)), Some((q, c, d))) => Some((Step::Products { to, a, b, c, d }, vec![p, q])),
-                (Some((p, x, y)), None) => Some((Step::MulAdd { to, a: x, b: y, c: b }, vec![p])),
-                (None, Some((p, c, d))) => Some((Step::MulAdd { to, a: c, b: d, c: a }, vec![p])),
+                (Some((p, a, b)), Some((q, c, d))) => {
+                    Some((Step::Products { to, a, b, c, d, scalars: false }, vec![p, q]))
+                }
+                (Some((p, x, y)), None) => Some((Step::MulAdd { to, a: x, b: y, c: b, scalars: [false; 2] }, vec![p])),
+                (None, Some((p, c, d))) => Some((Step::MulAdd { to, a: c, b: d, c: a, scalars: [false; 2] }, vec![p])),
                 (None, None) => None,
             },
             Step::Binary { to, op: Binary::Sub, a: c, b, dtype: DType::F32 } => {
-                product(b).map(|(p, a, b)| (Step::MulSub { to, a, b, c }, vec![p]))
+                let product = product(b).map(|(p, a, b)| (Step::MulSub { to, a, b, c, scalar: false }, vec![p]));
+                product.or_else(|| of(Binary::Div, b).map(|(p, a, b)| (Step::DivSub { to, a, b, c }, vec![p])))
             }
             Step::Select { to, c, a: x, b: y } => sole(c).and_then(|p| match steps[p] {
                 Step::Compare { op, a, b, dtype: DType::F32, .. } => {
@@ -54,6 +58,31 @@ pub(super) fn combine(steps: &mut Vec<Step>, outs: &[OutTape], first: usize, val
     }
     let mut gone = gone.into_iter();
     steps.retain(|_| gone.next() != Some(true));
+}
+
+/// Marks factors and terms that are the same on all lanes, as `same` tells of a value, so that they are read once: what
+/// a step reads and writes is what it costs.
+pub(super) fn mark_scalars(steps: &mut [Step], same: impl Fn(usize) -> bool) {
+    // Of two factors the second is the one that is the same, if either is.
+    let order = |a: &mut usize, b: &mut usize| {
+        if same(*a) {
+            std::mem::swap(a, b);
+        }
+        same(*b)
+    };
+    for step in steps {
+        match step {
+            Step::Binary { to, op: Binary::Mul, a, b, dtype: DType::F32 } => {
+                if order(a, b) {
+                    *step = Step::Scale { to: *to, a: *a, by: *b };
+                }
+            }
+            Step::MulAdd { a, b, c, scalars, .. } => *scalars = [order(a, b), same(*c)],
+            Step::MulSub { a, b, scalar, .. } => *scalar = order(a, b),
+            Step::Products { a, b, c, d, scalars, .. } => *scalars = order(a, b) & order(c, d),
+            _ => {}
+        }
+    }
 }
 
 /// Lets steps compute where an out stores, if no later step still reads what lay there. `before` are the

@@ -1,12 +1,12 @@
 //! From a loop kernel to a tape: which way lanes run, how each index map moves, how often each expression
 //! changes, and which registers hold what.
 
-use super::combine::{combine, store_directly};
+use super::combine::{combine, mark_scalars, store_directly};
 use super::tape::{
-    Access, Along, Base, Blocks, Derived, Gate, Home, Map, OutTape, Pattern, PhaseTape, Places, Range, Ranges, Step,
-    Stretches, Tape, Value, WORTH_A_STRETCH, gcd, stretch,
+    Access, Along, Base, Blocks, Derived, Gate, Home, Map, OutTape, PARTIAL, Pattern, PhaseTape, Places, Range, Ranges,
+    Step, Stretches, Tape, Value, WORTH_A_STRETCH, gcd, stretch,
 };
-use crate::ir::{DType, push_f64};
+use crate::ir::{DType, ReduceOp, push_f64};
 use crate::plan::{Affine, BufferId, Expr, ExprId, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Typed, Var};
 
 impl Tape {
@@ -420,6 +420,7 @@ fn phase(
     let mut outs: Vec<OutTape> = phase.outs.iter().map(|out| out_tape(&c, out)).collect();
     let [mut once, mut per_block, mut each] = steps;
     combine(&mut each, &outs, first_value, phase.body.len());
+    mark_scalars(&mut each, |value| c.is_uniform(ExprId((value - first_value) as u32)));
     store_directly(&mut each, &[&once, &per_block], &mut outs, first_value, variables);
     let (mut registers, mut kept) = (first_register, first_kept);
     for step in once.iter_mut().chain(&mut per_block).chain(&mut each) {
@@ -476,7 +477,9 @@ fn out_tape(c: &PhaseCompiler, out: &Out) -> OutTape {
                 Fold::Value(op) => lane(op.identity(dtype), dtype),
                 Fold::Place(_) => 0,
             };
-            OutTape::Reduce { fold: *fold, identity, value: c.value(*value), carry: *carry, dtype }
+            let sums = *fold == Fold::Value(ReduceOp::Sum) && dtype.is_float();
+            let long = sums && c.maps.rows.count() >= PARTIAL;
+            OutTape::Reduce { fold: *fold, identity, value: c.value(*value), carry: *carry, dtype, long }
         }
     }
 }

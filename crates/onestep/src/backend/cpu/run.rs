@@ -3,13 +3,10 @@
 use super::access::{Room, Variables, divide, load, store};
 use super::lanes;
 use super::random;
-use super::tape::{Along, Derived, Home, LANES, OutTape, PhaseTape, Places, Step, Stretches, Tape, Value};
+use super::tape::{Along, Derived, Home, LANES, OutTape, PARTIAL, PhaseTape, Places, Step, Stretches, Tape, Value};
 use super::tile::Isa;
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
-
-/// Points after which a running f32 sum is put aside, so that long sums keep their precision.
-const PARTIAL: usize = 256;
 
 /// What a thread needs to run tapes: registers, carries, derived variables.
 pub(super) struct Scratch {
@@ -183,10 +180,14 @@ fn constants(phase: &PhaseTape, s: &mut Scratch) {
 /// Sets the carries that a phase folds into to their identities.
 fn begin(phase: &PhaseTape, s: &mut Scratch) {
     for out in &phase.outs {
-        let OutTape::Reduce { identity, carry, .. } = out else { continue };
+        let OutTape::Reduce { fold, identity, carry, long, .. } = out else { continue };
         s.carries[*carry].fill(*identity);
-        s.totals[*carry].fill(*identity);
-        s.places[*carry].fill(-1);
+        if *long {
+            s.totals[*carry].fill(*identity);
+        }
+        if matches!(fold, Fold::Place(_)) {
+            s.places[*carry].fill(-1);
+        }
     }
 }
 
@@ -248,13 +249,12 @@ unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratc
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 s.carries[*carry][..n].copy_from_slice(lanes);
             }
-            OutTape::Reduce { fold: Fold::Value(op), value, carry, dtype, .. } => {
+            OutTape::Reduce { fold: Fold::Value(op), value, carry, dtype, long, .. } => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 let partial = &mut s.carries[*carry][..n];
                 fold_lanes(*op, *dtype, lanes, partial);
-                let put_aside = *op == ReduceOp::Sum && dtype.is_float() && (row + 1).is_multiple_of(PARTIAL);
-                if put_aside {
+                if *long && (row + 1).is_multiple_of(PARTIAL) {
                     // Every lane, for earlier blocks may have been longer than this one.
                     fold_lanes(*op, *dtype, &s.carries[*carry], &mut s.totals[*carry]);
                     s.carries[*carry].fill(0);
@@ -270,9 +270,9 @@ unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratc
                 macro_rules! each {
                     ($op:expr, $dtype:expr) => {
                         for (i, ((best, place), &lane)) in (0..).zip(best) {
-                            let better = (*place < 0) | beats($op, $dtype, lane, *best);
-                            *best = if better { lane } else { *best };
-                            *place = if better { first + i * step } else { *place };
+                            let better = (((*place < 0) | beats($op, $dtype, lane, *best)) as u32).wrapping_neg();
+                            *best = (lane & better) | (*best & !better);
+                            *place = ((first + i * step) & better as i32) | (*place & !better as i32);
                         }
                     };
                 }
@@ -322,9 +322,11 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
     for out in &phase.outs {
         match out {
             OutTape::Store { .. } => {}
-            OutTape::Reduce { fold: Fold::Value(op), carry, dtype, .. } => {
+            OutTape::Reduce { fold: Fold::Value(op), carry, dtype, long, .. } => {
                 let (carries, totals) = (&mut s.carries[*carry], &s.totals[*carry]);
-                fold_lanes(*op, *dtype, totals, carries);
+                if *long {
+                    fold_lanes(*op, *dtype, totals, carries);
+                }
                 if along == Along::Row {
                     let mut half = LANES / 2;
                     while half > 0 {
@@ -408,6 +410,7 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
             s.sources[to.number] = lanes;
             std::slice::from_raw_parts_mut(lanes, n)
         };
+        let scalar = |s: &Scratch, r: usize| f32::from_bits(read(s, r)[0]);
         match step {
             Step::Direct { to, from } => {
                 let Places::Lanes(map) = &from.places else { panic!("onestep bug: a direct load without a place") };
@@ -473,13 +476,34 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
             }
             Step::Choose { to, c, a, b } => s.sources[*to] = s.sources[if read(s, *c)[0] != 0 { *a } else { *b }],
             Step::Select { to, c, a, b } => lanes::select(read(s, *c), read(s, *a), read(s, *b), write(s, *to)),
-            Step::MulAdd { to, a, b, c } => {
-                lanes::mul_add([read(s, *a), read(s, *b), read(s, *c)], write(s, *to), |a, b, c| a * b + c);
+            Step::Scale { to, a, by } => {
+                let by = scalar(s, *by);
+                lanes::float(read(s, *a), write(s, *to), |a| a * by);
             }
-            Step::MulSub { to, a, b, c } => {
-                lanes::mul_add([read(s, *a), read(s, *b), read(s, *c)], write(s, *to), |a, b, c| c - a * b);
+            Step::MulAdd { to, a, b, c, scalars } => {
+                let (by, plus) = (scalar(s, *b), scalar(s, *c));
+                let to = write(s, *to);
+                match scalars {
+                    [true, true] => lanes::float(read(s, *a), to, |a| a * by + plus),
+                    [true, false] => lanes::floats(read(s, *a), read(s, *c), to, |a, c| a * by + c),
+                    [false, _] => lanes::three(read(s, *a), read(s, *b), read(s, *c), to, |a, b, c| a * b + c),
+                }
             }
-            Step::Products { to, a, b, c, d } => {
+            Step::MulSub { to, a, b, c, scalar: true } => {
+                let by = scalar(s, *b);
+                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| c - a * by);
+            }
+            Step::MulSub { to, a, b, c, scalar: false } => {
+                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a * b);
+            }
+            Step::DivSub { to, a, b, c } => {
+                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a / b);
+            }
+            Step::Products { to, a, b, c, d, scalars: true } => {
+                let (b, d) = (scalar(s, *b), scalar(s, *d));
+                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| a * b + c * d);
+            }
+            Step::Products { to, a, b, c, d, scalars: false } => {
                 lanes::products(read(s, *a), read(s, *b), read(s, *c), read(s, *d), write(s, *to));
             }
             Step::SelectBy { to, op, a, b, x, y } => {

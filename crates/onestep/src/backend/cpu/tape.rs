@@ -15,6 +15,9 @@ use crate::plan::Fold;
 /// Lanes of a register.
 pub(super) const LANES: usize = 256;
 
+/// Rows after which a running f32 sum is put aside, so that long sums keep their precision.
+pub(super) const PARTIAL: usize = 256;
+
 /// Which loop the lanes run along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Along {
@@ -146,27 +149,43 @@ pub(super) enum Step {
         from: DType,
         into: DType,
     },
-    /// a · b + c
+    /// a · by, the same on all lanes
+    Scale {
+        to: Value,
+        a: usize,
+        by: usize,
+    },
+    /// a · b + c; whether b and c are the same on all lanes
     MulAdd {
         to: Value,
         a: usize,
         b: usize,
         c: usize,
+        scalars: [bool; 2],
     },
-    /// c - a · b
+    /// c - a · b; whether b is the same on all lanes
     MulSub {
         to: Value,
         a: usize,
         b: usize,
         c: usize,
+        scalar: bool,
     },
-    /// a · b + c · d
+    /// c - a / b
+    DivSub {
+        to: Value,
+        a: usize,
+        b: usize,
+        c: usize,
+    },
+    /// a · b + c · d; whether b and d are the same on all lanes
     Products {
         to: Value,
         a: usize,
         b: usize,
         c: usize,
         d: usize,
+        scalars: bool,
     },
     /// A comparison of floats and the choice that follows from it: x or y.
     SelectBy {
@@ -221,8 +240,10 @@ impl Step {
             | Step::Compare { to, .. }
             | Step::Select { to, .. }
             | Step::Cast { to, .. }
+            | Step::Scale { to, .. }
             | Step::MulAdd { to, .. }
             | Step::MulSub { to, .. }
+            | Step::DivSub { to, .. }
             | Step::Products { to, .. }
             | Step::SelectBy { to, .. } => Some(to),
             Step::Direct { .. } | Step::Carry { .. } | Step::Choose { .. } => None,
@@ -237,9 +258,13 @@ impl Step {
             Step::Index { .. } | Step::Within { .. } | Step::LetDiv { .. } | Step::LetRem { .. } => {}
             Step::Random { seed, step, .. } => [seed[0], seed[1], *step].into_iter().for_each(f),
             Step::Unary { a, .. } | Step::Cast { a, .. } => f(*a),
-            Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => [*a, *b].into_iter().for_each(f),
+            Step::Scale { a, by: b, .. } | Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => {
+                [*a, *b].into_iter().for_each(f)
+            }
             Step::Select { c, a, b, .. } | Step::Choose { c, a, b, .. } => [*c, *a, *b].into_iter().for_each(f),
-            Step::MulAdd { a, b, c, .. } | Step::MulSub { a, b, c, .. } => [*a, *b, *c].into_iter().for_each(f),
+            Step::MulAdd { a, b, c, .. } | Step::MulSub { a, b, c, .. } | Step::DivSub { a, b, c, .. } => {
+                [*a, *b, *c].into_iter().for_each(f);
+            }
             Step::Products { a, b, c, d, .. } => [*a, *b, *c, *d].into_iter().for_each(f),
             Step::SelectBy { a, b, x, y, .. } => [*a, *b, *x, *y].into_iter().for_each(f),
             Step::LetValue { value, .. } => f(*value),
@@ -298,17 +323,15 @@ pub(super) struct Range {
 /// What becomes of a register.
 pub(super) enum OutTape {
     /// With `written`, the step that computes the value stores it.
-    Store {
-        to: Access,
-        value: usize,
-        written: bool,
-    },
+    Store { to: Access, value: usize, written: bool },
     Reduce {
         fold: Fold,
         identity: u32,
         value: usize,
         carry: usize,
         dtype: DType,
+        /// Whether it is a sum so long that parts of it are put aside.
+        long: bool,
     },
 }
 
