@@ -6,6 +6,7 @@ mod fusion;
 mod inputs;
 mod movement;
 mod reductions;
+mod stretches;
 
 use crate::backend::Device;
 use crate::backend::reference::{Evaluated, Value, evaluate};
@@ -141,6 +142,11 @@ pub fn op_cases() -> Vec<OpCase> {
         fusion::rows_kept_twice,
         fusion::views_of_views,
         fusion::neighbours,
+        stretches::windows,
+        stretches::cut_stretches,
+        stretches::rows_by_index,
+        stretches::numbered_views,
+        stretches::updates_in_place,
     ];
     subjects.iter().for_each(|add| add(&mut suite));
     suite.cases

@@ -2,7 +2,7 @@
 //! uses them, and what is stored side by side is computed straight where it is stored. Each step over a
 //! block writes it once, and the number of such writes is what a loop kernel costs.
 
-use super::tape::{Home, OutTape, Pattern, Step};
+use super::tape::{Home, OutTape, Step};
 use crate::ir::{Binary, DType};
 
 /// Combines steps whose value has one reader with that reader. Values are numbered from `first` on.
@@ -19,22 +19,26 @@ pub(super) fn combine(steps: &mut Vec<Step>, outs: &[OutTape], first: usize, val
     for i in 0..steps.len() {
         // The step of a value that only this one reads.
         let sole = |value: usize| made[value - first].filter(|_| uses[value - first] == 1);
-        let product = |value: usize| {
+        let of = |wanted: Binary, value: usize| {
             let at = sole(value)?;
             match steps[at] {
-                Step::Binary { op: Binary::Mul, a, b, dtype: DType::F32, .. } => Some((at, a, b)),
+                Step::Binary { op, a, b, dtype: DType::F32, .. } if op == wanted => Some((at, a, b)),
                 _ => None,
             }
         };
+        let product = |value| of(Binary::Mul, value);
         let combined = match steps[i] {
             Step::Binary { to, op: Binary::Add, a, b, dtype: DType::F32 } => match (product(a), product(b)) {
-                (Some((p, a, b)), Some((q, c, d))) => Some((Step::Products { to, a, b, c, d }, vec![p, q])),
-                (Some((p, x, y)), None) => Some((Step::MulAdd { to, a: x, b: y, c: b }, vec![p])),
-                (None, Some((p, c, d))) => Some((Step::MulAdd { to, a: c, b: d, c: a }, vec![p])),
+                (Some((p, a, b)), Some((q, c, d))) => {
+                    Some((Step::Products { to, a, b, c, d, scalars: false }, vec![p, q]))
+                }
+                (Some((p, x, y)), None) => Some((Step::MulAdd { to, a: x, b: y, c: b, scalars: [false; 2] }, vec![p])),
+                (None, Some((p, c, d))) => Some((Step::MulAdd { to, a: c, b: d, c: a, scalars: [false; 2] }, vec![p])),
                 (None, None) => None,
             },
             Step::Binary { to, op: Binary::Sub, a: c, b, dtype: DType::F32 } => {
-                product(b).map(|(p, a, b)| (Step::MulSub { to, a, b, c }, vec![p]))
+                let product = product(b).map(|(p, a, b)| (Step::MulSub { to, a, b, c, scalar: false }, vec![p]));
+                product.or_else(|| of(Binary::Div, b).map(|(p, a, b)| (Step::DivSub { to, a, b, c }, vec![p])))
             }
             Step::Select { to, c, a: x, b: y } => sole(c).and_then(|p| match steps[p] {
                 Step::Compare { op, a, b, dtype: DType::F32, .. } => {
@@ -56,9 +60,40 @@ pub(super) fn combine(steps: &mut Vec<Step>, outs: &[OutTape], first: usize, val
     steps.retain(|_| gone.next() != Some(true));
 }
 
+/// Marks factors and terms that are the same on all lanes, as `same` tells of a value, so that they are read once: what
+/// a step reads and writes is what it costs.
+pub(super) fn mark_scalars(steps: &mut [Step], same: impl Fn(usize) -> bool) {
+    // Of two factors the second is the one that is the same, if either is.
+    let order = |a: &mut usize, b: &mut usize| {
+        if same(*a) {
+            std::mem::swap(a, b);
+        }
+        same(*b)
+    };
+    for step in steps {
+        match step {
+            Step::Binary { to, op: Binary::Mul, a, b, dtype: DType::F32 } => {
+                if order(a, b) {
+                    *step = Step::Scale { to: *to, a: *a, by: *b };
+                }
+            }
+            Step::MulAdd { a, b, c, scalars, .. } => *scalars = [order(a, b), same(*c)],
+            Step::MulSub { a, b, scalar, .. } => *scalar = order(a, b),
+            Step::Products { a, b, c, d, scalars, .. } => *scalars = order(a, b) & order(c, d),
+            _ => {}
+        }
+    }
+}
+
 /// Lets steps compute where an out stores, if no later step still reads what lay there. `before` are the
-/// steps that ran earlier.
-pub(super) fn store_directly(steps: &mut [Step], before: &[&[Step]], outs: &mut [OutTape], first: usize) {
+/// steps that ran earlier, `variables` is the number of loop variables.
+pub(super) fn store_directly(
+    steps: &mut [Step],
+    before: &[&[Step]],
+    outs: &mut [OutTape],
+    first: usize,
+    variables: usize,
+) {
     let mut made: Vec<Option<usize>> = Vec::new();
     for (i, step) in steps.iter_mut().enumerate() {
         if let Some(to) = step.target_mut() {
@@ -68,12 +103,13 @@ pub(super) fn store_directly(steps: &mut [Step], before: &[&[Step]], outs: &mut 
         }
     }
     for (o, out) in outs.iter_mut().enumerate() {
-        let OutTape::Store { buffer, dtype, index, value, written } = out else { continue };
-        let plain = dtype.size() == 4 && index.lets.is_empty() && matches!(index.lanes, Pattern::Contiguous);
+        let OutTape::Store { to, value, written } = out else { continue };
+        // A derived variable may not be known yet when the value is computed.
+        let plain = to.direct().is_some_and(|base| base.terms.iter().all(|t| t.0 < variables));
         let Some(at) = made.get(*value - first).copied().flatten().filter(|_| plain) else { continue };
         let kept = matches!(steps[at], Step::Load { kept: Some(_), .. });
         let home = steps[at].target_mut().map(|to| to.home);
-        if kept || matches!(home, Some(Home::Out(_))) || still_read(steps, before, *buffer, at) {
+        if kept || matches!(home, Some(Home::Out(_))) || still_read(steps, before, to.buffer, at) {
             continue;
         }
         if let Some(to) = steps[at].target_mut() {

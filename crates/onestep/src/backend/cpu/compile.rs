@@ -1,10 +1,13 @@
 //! From a loop kernel to a tape: which way lanes run, how each index map moves, how often each expression
 //! changes, and which registers hold what.
 
-use super::combine::{combine, store_directly};
-use super::tape::{Access, Along, Blocks, GuardTape, Home, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
-use crate::ir::{DType, push_f64};
-use crate::plan::{Affine, Expr, ExprId, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Typed, Var};
+use super::combine::{combine, mark_scalars, store_directly};
+use super::tape::{
+    Access, Along, Base, Blocks, Derived, Gate, Home, Map, OutTape, PARTIAL, Pattern, PhaseTape, Places, Range, Ranges,
+    Step, Stretches, Tape, Value, WORTH_A_STRETCH, gcd, stretch,
+};
+use crate::ir::{DType, ReduceOp, push_f64};
+use crate::plan::{Affine, BufferId, Expr, ExprId, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Typed, Var};
 
 impl Tape {
     /// Compiles a kernel.
@@ -15,12 +18,15 @@ impl Tape {
             Along::Row => Blocks::points(&kernel.grid),
         };
         let stored: Vec<usize> = kernel.stores().map(|s| s.0.index()).collect();
+        let rows = kernel.phases.iter().map(|p| p.reduce.len().max(1)).max().unwrap_or(1);
+        let variables = grid.extents.len() + rows;
         let (mut registers, mut values, mut lets, mut kept) = (0, 0, 0, 0);
         let phases: Vec<PhaseTape> = kernel
             .phases
             .iter()
             .map(|p| {
-                let (phase, used, keeps) = phase(plan, p, along, &grid, &stored, [values, registers, lets, kept]);
+                let (phase, used, keeps) =
+                    phase(plan, p, along, &grid, &stored, variables, [values, registers, lets, kept]);
                 kept += keeps;
                 values += p.body.len();
                 lets += p.lets.len();
@@ -37,6 +43,7 @@ impl Tape {
             carries: carries.max().unwrap_or(0),
             registers,
             values,
+            variables,
             lets,
             kept,
             work: kernel.work(),
@@ -86,47 +93,91 @@ impl Maps<'_> {
         }
     }
 
-    fn map(&self, a: &Affine) -> Map {
-        let mut terms = Vec::new();
-        let mut lets = Vec::new();
+    /// The number of a loop variable, and its axis if lanes run along it.
+    fn variable(&self, var: Var) -> Option<(usize, Option<usize>)> {
+        match var {
+            Var::Grid(i) => Some((i as usize, (self.along == Along::Grid).then_some(i as usize))),
+            Var::Reduce(i) => {
+                Some((self.grid.extents.len() + i as usize, (self.along == Along::Row).then_some(i as usize)))
+            }
+            Var::Let(_) => None,
+        }
+    }
+
+    /// The loop variables that a map moves with from block to block or from row to row, with coefficients.
+    fn walked(&self, a: &Affine) -> impl Iterator<Item = (usize, i64)> {
+        let space = self.lanes();
+        a.terms.iter().filter_map(|&(var, c)| {
+            let (number, axis) = self.variable(var)?;
+            // The chunk's start moves; what lies inside a block is in the table alone.
+            let inside = axis.is_some_and(|i| i > space.axis || (i == space.axis && space.chunk == space.extents[i]));
+            (!inside).then_some((number, c))
+        })
+    }
+
+    /// What a map's loop variables add on each lane of a block.
+    fn table(&self, a: &Affine) -> Vec<i64> {
         let space = self.lanes();
         let mut coefficients = vec![0; space.extents.len()];
         for &(var, c) in &a.terms {
-            let (number, axis) = match var {
-                Var::Grid(i) => (i as usize, (self.along == Along::Grid).then_some(i as usize)),
-                Var::Reduce(i) => {
-                    (self.grid.extents.len() + i as usize, (self.along == Along::Row).then_some(i as usize))
-                }
-                Var::Let(i) => {
-                    lets.push((i as usize, c));
-                    continue;
-                }
-            };
-            match axis {
-                Some(axis) if axis >= space.axis => {
-                    coefficients[axis] = c;
-                    // The chunk's start moves; what lies inside a block is in the pattern alone.
-                    if axis == space.axis && space.chunk < space.extents[axis] {
-                        terms.push((number, c));
-                    }
-                }
-                _ => terms.push((number, c)),
+            if let Some((_, Some(axis))) = self.variable(var)
+                && axis >= space.axis
+            {
+                coefficients[axis] = c;
             }
         }
-        Map { offset: a.offset, terms, lets, lanes: space.pattern(&coefficients) }
+        space.table(&coefficients)
+    }
+}
+
+/// On how long stretches of lanes the expressions and the derived variables of a phase are the same.
+#[derive(Default)]
+struct Spans {
+    values: Vec<usize>,
+    lets: Vec<usize>,
+}
+
+impl Spans {
+    fn new(maps: &Maps, phase: &Phase) -> Self {
+        let mut spans = Spans::default();
+        for typed in &phase.body {
+            spans.derive(maps, phase);
+            let first = match typed.expr {
+                Expr::Carry(_) if maps.along == Along::Grid => 1,
+                _ => maps.lanes().size(),
+            };
+            let operands = typed.expr.operands().into_iter().map(|e| spans.values[e.index()]);
+            let indices = typed.expr.indices().into_iter().map(|a| spans.of(maps, a));
+            spans.values.push(operands.chain(indices).fold(first, gcd));
+        }
+        spans.derive(maps, phase);
+        spans
     }
 
-    /// Whether an index is the same on all lanes of a block.
-    fn is_uniform(&self, a: &Affine) -> bool {
-        let space = self.lanes();
-        a.terms.iter().all(|&(var, _)| match (var, self.along) {
-            (Var::Let(_), _) => false,
-            (Var::Grid(i), Along::Grid) | (Var::Reduce(i), Along::Row) => {
-                let axis = i as usize;
-                let lanes = if axis == space.axis { space.chunk } else { space.extents[axis] };
-                axis < space.axis || lanes == 1
-            }
-            (Var::Grid(_), Along::Row) | (Var::Reduce(_), Along::Grid) => true,
+    /// Adds the derived variables that depend on the expressions so far.
+    fn derive(&mut self, maps: &Maps, phase: &Phase) {
+        while let Some(l) = phase.lets.get(self.lets.len()) {
+            let span = match l {
+                Let::Div(a, _) | Let::Rem(a, _) => self.of(maps, a),
+                Let::Value(e) => match self.values.get(e.index()) {
+                    Some(&span) => span,
+                    None => return,
+                },
+            };
+            self.lets.push(span);
+        }
+    }
+
+    /// That of a map.
+    fn of(&self, maps: &Maps, a: &Affine) -> usize {
+        self.of_lets(a).fold(stretch(&maps.table(a), 0), gcd)
+    }
+
+    /// Those of the derived variables of a map.
+    fn of_lets(&self, a: &Affine) -> impl Iterator<Item = usize> {
+        a.terms.iter().filter_map(|&(var, _)| match var {
+            Var::Let(i) => Some(self.lets[i as usize]),
+            Var::Grid(_) | Var::Reduce(_) => None,
         })
     }
 }
@@ -151,10 +202,11 @@ struct PhaseCompiler<'a> {
     /// Numbers of the first value and derived variable of this phase.
     first_value: usize,
     first_let: usize,
+    /// The number of loop variables.
+    variables: usize,
     rates: Vec<Rate>,
     let_rates: Vec<Rate>,
-    /// Whether a value is the same on all lanes.
-    uniform: Vec<bool>,
+    spans: Spans,
 }
 
 impl PhaseCompiler<'_> {
@@ -166,21 +218,74 @@ impl PhaseCompiler<'_> {
         self.first_value + e.index()
     }
 
-    fn map(&self, a: &Affine) -> Map {
-        let mut map = self.maps.map(a);
-        map.lets.iter_mut().for_each(|l| l.0 += self.first_let);
-        map
+    /// Whether a value is the same on all lanes.
+    fn is_uniform(&self, e: ExprId) -> bool {
+        self.spans.values[e.index()] == self.maps.lanes().size()
     }
 
-    fn guards(&self, guards: &[Guard]) -> Vec<GuardTape> {
-        guards.iter().map(|g| GuardTape { expr: self.map(&g.expr), low: g.low, high: g.high }).collect()
+    /// The part of a map that is the same on all lanes, and the derived variables that are not.
+    fn base(&self, a: &Affine) -> (Base, Vec<(usize, i64)>) {
+        let mut terms: Vec<(usize, i64)> = self.maps.walked(a).collect();
+        let mut lets = Vec::new();
+        for &(var, c) in &a.terms {
+            let Var::Let(i) = var else { continue };
+            match self.derived(i as usize) {
+                Derived::Variable(number) => terms.push((number, c)),
+                Derived::Lanes(number) => lets.push((number, c)),
+            }
+        }
+        (Base { offset: a.offset, terms }, lets)
+    }
+
+    /// Where a derived variable is kept.
+    fn derived(&self, i: usize) -> Derived {
+        let number = self.first_let + i;
+        match self.spans.lets[i] == self.maps.lanes().size() {
+            true => Derived::Variable(self.variables + number),
+            false => Derived::Lanes(number),
+        }
+    }
+
+    /// A map looked at once for each stretch of `len` lanes.
+    fn stretches(&self, a: &Affine, len: usize) -> Stretches {
+        let table = self.maps.table(a);
+        let (base, lets) = self.base(a);
+        let starts = table.iter().step_by(len).copied().collect();
+        let moves = len > 1 && table[1] != table[0];
+        Stretches { len, moves, base, starts, lets }
+    }
+
+    /// The greatest length of stretches of lanes in which each of some maps stays or moves by one.
+    fn stretch<'a>(&self, maps: impl Iterator<Item = &'a Affine>) -> usize {
+        let each = maps.flat_map(|a| {
+            let table = self.maps.table(a);
+            self.spans.of_lets(a).chain([stretch(&table, 0).max(stretch(&table, 1))])
+        });
+        Some(each.fold(self.maps.lanes().size(), gcd)).filter(|&len| len >= WORTH_A_STRETCH).unwrap_or(1)
+    }
+
+    /// Guards that are the same on all lanes, and the others.
+    fn guards<'g>(&self, guards: &'g [Guard]) -> (Vec<Gate>, Vec<&'g Guard>) {
+        let lanes = self.maps.lanes().size();
+        let (gates, ranges): (Vec<&Guard>, _) =
+            guards.iter().partition(|g| self.spans.of(&self.maps, &g.expr) == lanes);
+        let gate = |g: &Guard| Gate { expr: self.base(&g.expr).0, low: g.low, high: g.high };
+        (gates.into_iter().map(gate).collect(), ranges)
+    }
+
+    fn ranges(&self, guards: &[&Guard], len: usize) -> Ranges {
+        let range = |g: &&Guard| Range { expr: self.stretches(&g.expr, len), low: g.low, high: g.high };
+        Ranges(guards.iter().map(range).collect())
     }
 
     /// How often a map moves.
-    fn moves(&self, map: &Map) -> Rate {
+    fn moves(&self, a: &Affine) -> Rate {
         let axes = self.maps.grid.extents.len();
-        let terms = map.terms.iter().map(|t| if t.0 < axes { Rate::Block } else { Rate::Step });
-        let lets = map.lets.iter().map(|l| self.let_rates[l.0 - self.first_let]);
+        let terms = self.maps.walked(a).map(|(number, _)| if number < axes { Rate::Block } else { Rate::Step });
+        let lets = a.terms.iter().filter_map(|&(var, _)| match var {
+            Var::Let(i) => Some(self.let_rates[i as usize]),
+            Var::Grid(_) | Var::Reduce(_) => None,
+        });
         terms.chain(lets).max().unwrap_or(Rate::Once)
     }
 
@@ -196,7 +301,7 @@ impl PhaseCompiler<'_> {
         reached[e.index()] = true;
         for (i, typed) in self.phase.body.iter().enumerate() {
             if let Expr::Select(c, a, b) = &typed.expr
-                && self.uniform[c.index()]
+                && self.is_uniform(*c)
             {
                 reached[i] |= reached[a.index()] || reached[b.index()];
             }
@@ -207,14 +312,16 @@ impl PhaseCompiler<'_> {
         })
     }
 
-    fn access(&self, l: &crate::plan::Load, dtype: DType) -> Access {
-        Access {
-            buffer: l.buffer.index(),
-            dtype: self.plan.buffer(l.buffer).dtype,
-            index: self.map(&l.index),
-            guards: self.guards(&l.guards),
-            fill: lane(l.fill, dtype),
-        }
+    fn access(&self, buffer: BufferId, index: &Affine, guards: &[Guard], fill: u32) -> Access {
+        let (gates, ranges) = self.guards(guards);
+        let (base, lets) = self.base(index);
+        let places = if ranges.is_empty() && lets.is_empty() {
+            Places::Lanes(Map { base, lanes: Pattern::of(&self.maps.table(index)) })
+        } else {
+            let len = self.stretch(ranges.iter().map(|g| &g.expr).chain([index]));
+            Places::Stretches { index: self.stretches(index, len), ranges: self.ranges(&ranges, len) }
+        };
+        Access { buffer: buffer.index(), dtype: self.plan.buffer(buffer).dtype, gates, places, fill }
     }
 
     /// The step of an expression with how often its value changes; `None` for a constant.
@@ -223,23 +330,16 @@ impl PhaseCompiler<'_> {
         let out = Value { number: to, home: Home::Register(0) };
         let of = |e: &ExprId| self.value(*e);
         let operands = typed.expr.operands();
-        let rate = operands.iter().map(|e| self.rates[e.index()]).max().unwrap_or(Rate::Once);
+        let operands = operands.iter().map(|e| self.rates[e.index()]);
+        let indices = typed.expr.indices().into_iter().map(|a| self.moves(a));
+        let rate = operands.chain(indices).max().unwrap_or(Rate::Once);
         let step = match &typed.expr {
             Expr::Const(_) => return None,
             Expr::Load(l) => {
-                let from = self.access(l, typed.dtype);
-                let guards = from.guards.iter().map(|g| self.moves(&g.expr));
-                let mut rate = guards.fold(self.moves(&from.index), Rate::max);
+                let from = self.access(l.buffer, &l.index, &l.guards, lane(l.fill, typed.dtype));
                 let stored = self.stored.contains(&from.buffer);
-                if stored {
-                    rate = rate.max(Rate::Block);
-                }
-                let direct = from.dtype.size() == 4
-                    && from.guards.is_empty()
-                    && from.index.lets.is_empty()
-                    && matches!(from.index.lanes, Pattern::Contiguous)
-                    && !(stored && self.escapes(ExprId(i as u32), from.buffer));
-                if direct {
+                let rate = if stored { rate.max(Rate::Block) } else { rate };
+                if from.direct().is_some() && !(stored && self.escapes(ExprId(i as u32), from.buffer)) {
                     return Some((Step::Direct { to, from }, rate));
                 }
                 // What does not move with the fastest loop is often there already.
@@ -247,52 +347,38 @@ impl PhaseCompiler<'_> {
                     Along::Grid => self.maps.grid.axis,
                     Along::Row => self.maps.grid.extents.len() + self.maps.rows.axis,
                 };
-                let slow = rate != Rate::Once && !from.index.terms.iter().any(|t| t.0 == fastest);
-                let keeps = slow && !stored && from.guards.is_empty() && from.index.lets.is_empty();
+                let keeps = match &from.places {
+                    Places::Lanes(map) if from.gates.is_empty() && !stored && rate != Rate::Once => {
+                        !map.base.terms.iter().any(|t| t.0 == fastest)
+                    }
+                    _ => false,
+                };
                 return Some((Step::Load { to: out, from, kept: keeps.then_some(0) }, rate));
             }
             Expr::Carry(carry) => {
                 return Some((Step::Carry { to, carry: *carry }, Rate::Block));
             }
-            Expr::Index(a) => {
-                let at = self.map(a);
-                let rate = self.moves(&at);
-                return Some((Step::Index { to: out, at }, rate));
-            }
+            Expr::Index(a) => Step::Index { to: out, at: self.stretches(a, self.stretch([a].into_iter())) },
             Expr::Within(guards) => {
-                let guards = self.guards(guards);
-                let rate = guards.iter().map(|g| self.moves(&g.expr)).max().unwrap_or(Rate::Once);
-                return Some((Step::Within { to: out, guards }, rate));
+                let (gates, ranges) = self.guards(guards);
+                let len = self.stretch(ranges.iter().map(|g| &g.expr));
+                Step::Within { to: out, gates, ranges: self.ranges(&ranges, len) }
             }
             Expr::Random { stream, seed, step, index } => {
-                let index = self.map(index);
-                let moves = self.moves(&index);
+                let index = self.stretches(index, self.stretch([index].into_iter()));
                 let seed = [of(&seed[0]), of(&seed[1])];
                 let bits = typed.dtype == DType::U32;
-                let step = Step::Random { to: out, stream: *stream, seed, step: of(step), index, bits };
-                return Some((step, rate.max(moves)));
+                Step::Random { to: out, stream: *stream, seed, step: of(step), index, bits }
             }
             Expr::Unary(op, a) => Step::Unary { to: out, op: *op, a: of(a), dtype: self.dtype(*a) },
             Expr::Binary(op, a, b) => Step::Binary { to: out, op: *op, a: of(a), b: of(b), dtype: self.dtype(*a) },
             Expr::Compare(op, a, b) => Step::Compare { to: out, op: *op, a: of(a), b: of(b), dtype: self.dtype(*a) },
-            Expr::Select(c, a, b) if self.uniform[c.index()] => Step::Choose { to, c: of(c), a: of(a), b: of(b) },
+            Expr::Select(c, a, b) if self.is_uniform(*c) => Step::Choose { to, c: of(c), a: of(a), b: of(b) },
             Expr::Select(c, a, b) => Step::Select { to: out, c: of(c), a: of(a), b: of(b) },
             Expr::Cast(a) => Step::Cast { to: out, a: of(a), from: self.dtype(*a), into: typed.dtype },
         };
         Some((step, rate))
     }
-}
-
-/// Which expressions of a phase are the same on all lanes of a block.
-fn uniform(maps: &Maps, phase: &Phase) -> Vec<bool> {
-    let mut uniform: Vec<bool> = Vec::with_capacity(phase.body.len());
-    for typed in &phase.body {
-        let operands = typed.expr.operands().iter().all(|e| uniform[e.index()]);
-        let indices = typed.expr.indices().into_iter().all(|a| maps.is_uniform(a));
-        let carry = matches!(typed.expr, Expr::Carry(_)) && maps.along == Along::Grid;
-        uniform.push(operands && indices && !carry);
-    }
-    uniform
 }
 
 /// Compiles a phase; `first` are the numbers of its first value, register, derived variable and kept load. Gives the
@@ -303,6 +389,7 @@ fn phase(
     along: Along,
     grid: &Blocks,
     stored: &[usize],
+    variables: usize,
     [first_value, first_register, first_let, first_kept]: [usize; 4],
 ) -> (PhaseTape, usize, usize) {
     let rows = match along {
@@ -310,8 +397,8 @@ fn phase(
         Along::Row => Blocks::lanes(&phase.reduce),
     };
     let maps = Maps { along, grid, rows: &rows };
-    let (rates, let_rates, uniform) = (Vec::new(), Vec::new(), uniform(&maps, phase));
-    let mut c = PhaseCompiler { maps, plan, phase, stored, first_value, first_let, rates, let_rates, uniform };
+    let (rates, let_rates, spans) = (Vec::new(), Vec::new(), Spans::new(&maps, phase));
+    let mut c = PhaseCompiler { maps, plan, phase, stored, first_value, first_let, variables, rates, let_rates, spans };
     let mut constants = Vec::new();
     let mut steps: [Vec<Step>; 3] = Default::default();
     for (i, typed) in phase.body.iter().enumerate() {
@@ -333,7 +420,8 @@ fn phase(
     let mut outs: Vec<OutTape> = phase.outs.iter().map(|out| out_tape(&c, out)).collect();
     let [mut once, mut per_block, mut each] = steps;
     combine(&mut each, &outs, first_value, phase.body.len());
-    store_directly(&mut each, &[&once, &per_block], &mut outs, first_value);
+    mark_scalars(&mut each, |value| c.is_uniform(ExprId((value - first_value) as u32)));
+    store_directly(&mut each, &[&once, &per_block], &mut outs, first_value, variables);
     let (mut registers, mut kept) = (first_register, first_kept);
     for step in once.iter_mut().chain(&mut per_block).chain(&mut each) {
         if let Step::Load { kept: Some(number), .. } = step {
@@ -348,8 +436,7 @@ fn phase(
         registers += 1;
     }
     registers += share_registers(&mut each, &outs, first_value, phase.body.len(), registers);
-    let space = c.maps.lanes();
-    let lanes = space.chunk * space.inner;
+    let lanes = c.maps.lanes().size();
     let reduces = !phase.reduce.is_empty();
     let tape = PhaseTape { reduces, lanes, constants, once, per_block, steps: each, outs, rows };
     (tape, registers - first_register, kept - first_kept)
@@ -358,18 +445,15 @@ fn phase(
 /// Adds the derived variables that come before expression `below`.
 fn derived(c: &mut PhaseCompiler, steps: &mut [Vec<Step>; 3], below: usize) {
     while let Some(l) = c.phase.lets.get(c.let_rates.len()) {
-        let to = c.first_let + c.let_rates.len();
+        let to = c.derived(c.let_rates.len());
+        // Stretches on which the variable is the same.
+        let stretches = |a: &Affine| {
+            let len = Some(c.spans.of(&c.maps, a)).filter(|&len| len >= WORTH_A_STRETCH).unwrap_or(1);
+            c.stretches(a, len)
+        };
         let (step, rate) = match l {
-            Let::Div(a, by) => {
-                let a = c.map(a);
-                let rate = c.moves(&a);
-                (Step::LetDiv { to, a, by: *by }, rate)
-            }
-            Let::Rem(a, by) => {
-                let a = c.map(a);
-                let rate = c.moves(&a);
-                (Step::LetRem { to, a, by: *by }, rate)
-            }
+            Let::Div(a, by) => (Step::LetDiv { to, a: stretches(a), by: *by }, c.moves(a)),
+            Let::Rem(a, by) => (Step::LetRem { to, a: stretches(a), by: *by }, c.moves(a)),
             Let::Value(e) if e.index() < below => {
                 let signed = c.dtype(*e) == DType::I32;
                 (Step::LetValue { to, value: c.value(*e), signed }, c.rates[e.index()])
@@ -384,20 +468,18 @@ fn derived(c: &mut PhaseCompiler, steps: &mut [Vec<Step>; 3], below: usize) {
 
 fn out_tape(c: &PhaseCompiler, out: &Out) -> OutTape {
     match out {
-        Out::Store { buffer, index, value } => OutTape::Store {
-            buffer: buffer.index(),
-            dtype: c.plan.buffer(*buffer).dtype,
-            index: c.map(index),
-            value: c.value(*value),
-            written: false,
-        },
+        Out::Store { buffer, index, value } => {
+            OutTape::Store { to: c.access(*buffer, index, &[], 0), value: c.value(*value), written: false }
+        }
         Out::Reduce { fold, value, carry, .. } => {
             let dtype = c.dtype(*value);
             let identity = match fold {
                 Fold::Value(op) => lane(op.identity(dtype), dtype),
                 Fold::Place(_) => 0,
             };
-            OutTape::Reduce { fold: *fold, identity, value: c.value(*value), carry: *carry, dtype }
+            let sums = *fold == Fold::Value(ReduceOp::Sum) && dtype.is_float();
+            let long = sums && c.maps.rows.count() >= PARTIAL;
+            OutTape::Reduce { fold: *fold, identity, value: c.value(*value), carry: *carry, dtype, long }
         }
     }
 }

@@ -13,8 +13,9 @@ fn map(a: &[u32], to: &mut [u32], f: impl Fn(u32) -> u32) {
     }
 }
 
+/// A function of a float.
 #[inline(always)]
-fn float(a: &[u32], to: &mut [u32], f: impl Fn(f32) -> f32) {
+pub(super) fn float(a: &[u32], to: &mut [u32], f: impl Fn(f32) -> f32) {
     map(a, to, |a| f(f32::from_bits(a)).to_bits());
 }
 
@@ -39,8 +40,9 @@ fn zip(a: &[u32], b: &[u32], to: &mut [u32], f: impl Fn(u32, u32) -> u32) {
     }
 }
 
+/// A function of two floats.
 #[inline(always)]
-fn floats(a: &[u32], b: &[u32], to: &mut [u32], f: impl Fn(f32, f32) -> f32) {
+pub(super) fn floats(a: &[u32], b: &[u32], to: &mut [u32], f: impl Fn(f32, f32) -> f32) {
     zip(a, b, to, |a, b| f(f32::from_bits(a), f32::from_bits(b)).to_bits());
 }
 
@@ -178,9 +180,9 @@ pub(super) fn select(c: &[u32], a: &[u32], b: &[u32], to: &mut [u32]) {
     }
 }
 
-/// A function of two factors and a third number.
+/// A function of three numbers.
 #[inline(always)]
-pub(super) fn mul_add([a, b, c]: [&[u32]; 3], to: &mut [u32], f: impl Fn(f32, f32, f32) -> f32) {
+pub(super) fn three(a: &[u32], b: &[u32], c: &[u32], to: &mut [u32], f: impl Fn(f32, f32, f32) -> f32) {
     for (((to, &a), &b), &c) in to.iter_mut().zip(a).zip(b).zip(c) {
         *to = f(f32::from_bits(a), f32::from_bits(b), f32::from_bits(c)).to_bits();
     }
@@ -222,13 +224,15 @@ pub(super) fn cast(from: DType, into: DType, a: &[u32], to: &mut [u32]) {
         (true, DType::U32) => map(a, to, |a| f32::from_bits(a) as u32),
         (true, DType::U8) => map(a, to, |a| f32::from_bits(a) as u8 as u32),
         (true, DType::Bool) => map(a, to, |a| (f32::from_bits(a) != 0.0) as u32),
-        (false, DType::F64 | DType::F32 | DType::BF16 | DType::F16) => {
-            if from == DType::I32 {
-                map(a, to, |a| rounded(into, a as i32 as f32).to_bits());
-            } else {
-                map(a, to, |a| rounded(into, a as f32).to_bits());
-            }
-        }
+        // As i32 what fits: vectors have no conversion from u32.
+        (false, DType::F64 | DType::F32) => match from {
+            DType::U32 => map(a, to, |a| (a as f32).to_bits()),
+            _ => map(a, to, |a| (a as i32 as f32).to_bits()),
+        },
+        (false, DType::BF16 | DType::F16) => match from {
+            DType::U32 => map(a, to, |a| rounded(into, a as f32).to_bits()),
+            _ => map(a, to, |a| rounded(into, a as i32 as f32).to_bits()),
+        },
         (false, DType::U8) => map(a, to, |a| a & 0xff),
         (false, DType::Bool) => map(a, to, |a| (a != 0) as u32),
         (false, DType::I32 | DType::U32) => to.copy_from_slice(a),

@@ -1,6 +1,7 @@
 //! The CPU: runs a plan kernel by kernel. Loop kernels are evaluated in blocks of lanes by pre-compiled
 //! vector loops, so there is no compiler at run time and no dispatch for single elements.
 
+mod access;
 mod combine;
 mod compile;
 mod conv;

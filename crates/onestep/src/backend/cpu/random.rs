@@ -1,52 +1,38 @@
 //! Philox 4x32-10 (Salmon et al. 2011), as [`Op::Random`](crate::ir::Op::Random) describes it.
 
-/// Counters that are worked on at once.
-const COUNTERS: usize = 4;
-
-/// The words of the blocks with `N` counters under one key, each an array over the counters. Words are held
-/// in 64 bits, where the products are formed.
+/// The four words of the block with a counter under a key.
 #[inline(always)]
-fn blocks<const N: usize>(mut counter: [[u64; N]; 4], mut key: [u32; 2]) -> [[u64; N]; 4] {
+pub(super) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for round in 0..10 {
         if round > 0 {
             key[0] = key[0].wrapping_add(0x9e37_79b9);
             key[1] = key[1].wrapping_add(0xbb67_ae85);
         }
-        let [c0, c1, c2, c3] = &mut counter;
-        for (((c0, c1), c2), c3) in c0.iter_mut().zip(c1).zip(c2).zip(c3) {
-            let a = (*c0 & 0xffff_ffff) * 0xd251_1f53;
-            let b = (*c2 & 0xffff_ffff) * 0xcd9e_8d57;
-            *c0 = (b >> 32) ^ *c1 ^ key[0] as u64;
-            *c1 = b & 0xffff_ffff;
-            *c2 = (a >> 32) ^ *c3 ^ key[1] as u64;
-            *c3 = a & 0xffff_ffff;
-        }
+        let a = counter[0] as u64 * 0xd251_1f53;
+        let b = counter[2] as u64 * 0xcd9e_8d57;
+        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
     }
     counter
-}
-
-/// The four words of the block with a counter under a key.
-pub(super) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    blocks(counter.map(|c| [c as u64]), key).map(|[word]| word as u32)
 }
 
 /// The words of elements `first`, `first + 1`, …: four to a block, whose counter starts with the element's
 /// number divided by four.
 #[inline(always)]
-pub(super) fn words(first: i64, [stream, step]: [u32; 2], key: [u32; 2], mut to: &mut [u32]) {
-    let mut counter = (first >> 2) as u32;
-    let mut skip = (first & 3) as usize;
-    while !to.is_empty() {
-        let counters = std::array::from_fn(|i| counter.wrapping_add(i as u32) as u64);
-        let words =
-            blocks::<COUNTERS>([counters, [stream as u64; COUNTERS], [step as u64; COUNTERS], [0; COUNTERS]], key);
-        let mut ordered = [0; 4 * COUNTERS];
-        for (i, four) in ordered.chunks_exact_mut(4).enumerate() {
-            four.copy_from_slice(&words.map(|word| word[i] as u32));
-        }
-        let (now, later) = to.split_at_mut(to.len().min(ordered.len() - skip));
-        now.copy_from_slice(&ordered[skip..skip + now.len()]);
-        (to, counter, skip) = (later, counter.wrapping_add(COUNTERS as u32), 0);
+pub(super) fn words(first: i64, [stream, step]: [u32; 2], key: [u32; 2], to: &mut [u32]) {
+    let block = |number: u32| philox([number, stream, step, 0], key);
+    let skip = (first & 3) as usize;
+    let (head, whole) = to.split_at_mut(((4 - skip) % 4).min(to.len()));
+    if !head.is_empty() {
+        head.copy_from_slice(&block((first >> 2) as u32)[skip..skip + head.len()]);
+    }
+    // A loop over blocks alone, which becomes vector code.
+    let number = ((first + 3) >> 2) as u32;
+    let (blocks, tail) = whole.as_chunks_mut::<4>();
+    for (i, words) in (0..).zip(&mut *blocks) {
+        *words = block(number.wrapping_add(i));
+    }
+    if !tail.is_empty() {
+        tail.copy_from_slice(&block(number.wrapping_add(blocks.len() as u32))[..tail.len()]);
     }
 }
 

@@ -1,16 +1,12 @@
 //! Runs a tape: walks its blocks, evaluates each phase's steps over a block of lanes, folds and stores.
 
-use half::{bf16, f16};
-
+use super::access::{Room, Variables, divide, load, store};
 use super::lanes;
 use super::random;
-use super::tape::{Access, Along, GuardTape, Home, LANES, Map, OutTape, Pattern, PhaseTape, Step, Tape, Value};
+use super::tape::{Along, Derived, Home, LANES, OutTape, PARTIAL, PhaseTape, Places, Step, Stretches, Tape, Value};
 use super::tile::Isa;
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
-
-/// Points after which a running f32 sum is put aside, so that long sums keep their precision.
-const PARTIAL: usize = 256;
 
 /// What a thread needs to run tapes: registers, carries, derived variables.
 pub(super) struct Scratch {
@@ -20,10 +16,11 @@ pub(super) struct Scratch {
     carries: Vec<[u32; LANES]>,
     totals: Vec<[u32; LANES]>,
     places: Vec<[i32; LANES]>,
-    lets: Vec<[i64; LANES]>,
+    variables: Variables,
+    firsts: [i64; LANES],
+    room: Room,
     /// From where, and how many lanes, each kept load holds.
     kept: Vec<(i64, usize)>,
-    at: Vec<i64>,
 }
 
 // SAFETY: the pointers are only followed by the thread that wrote them, within one call of `run`.
@@ -34,23 +31,26 @@ impl Scratch {
     pub(super) fn new<'a>(tapes: impl Iterator<Item = &'a Tape> + Clone) -> Self {
         let most = |f: fn(&Tape) -> usize| tapes.clone().map(f).max().unwrap_or(0);
         let carries = most(|t| t.carries);
-        let axes = |t: &Tape| t.grid.extents.len() + t.phases.iter().map(|p| p.rows.extents.len()).max().unwrap_or(0);
         Scratch {
             registers: vec![[0; LANES]; most(|t| t.registers)],
             sources: vec![std::ptr::null(); most(|t| t.values)],
             carries: vec![[0; LANES]; carries],
             totals: vec![[0; LANES]; carries],
             places: vec![[0; LANES]; carries],
-            lets: vec![[0; LANES]; most(|t| t.lets)],
+            variables: Variables {
+                at: vec![0; most(|t| t.variables + t.lets)],
+                lets: vec![[0; LANES]; most(|t| t.lets)],
+            },
+            firsts: [0; LANES],
+            room: Room::new(),
             kept: vec![(0, 0); most(|t| t.kept)],
-            at: vec![0; most(axes)],
         }
     }
 
     /// Its size in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let lanes = self.registers.len() + 3 * self.carries.len() + 2 * self.lets.len();
-        lanes * LANES * 4
+        let lanes = self.registers.len() + 3 * self.carries.len() + 2 * self.variables.lets.len();
+        lanes * LANES * 4 + size_of::<Self>()
     }
 }
 
@@ -134,10 +134,10 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
         // SAFETY: passed on from the caller; the first block is a whole one.
         unsafe { steps(&phase.once, &phase.outs, buffers, s, phase.lanes) };
     }
-    let mut points = tape.grid.start(blocks.start, &mut s.at[..axes]);
+    let mut points = tape.grid.start(blocks.start, &mut s.variables.at[..axes]);
     for block in blocks.clone() {
         if block > blocks.start {
-            points = tape.grid.advance(&mut s.at[..axes]);
+            points = tape.grid.advance(&mut s.variables.at[..axes]);
         }
         for phase in &tape.phases {
             begin(phase, s);
@@ -146,14 +146,14 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
                 end(phase, s, tape.along);
                 continue;
             }
-            s.at[axes..].fill(0);
+            s.variables.at[axes..tape.variables].fill(0);
             let mut row_lanes = phase.lanes;
             let whole = if tape.along == Along::Grid { points } else { phase.lanes };
             // SAFETY: passed on from the caller; the first row is a whole one.
             unsafe { steps(&phase.per_block, &phase.outs, buffers, s, whole) };
             for row in 0..count {
                 if row > 0 {
-                    row_lanes = phase.rows.advance(&mut s.at[axes..]);
+                    row_lanes = phase.rows.advance(&mut s.variables.at[axes..tape.variables]);
                 }
                 let n = if tape.along == Along::Grid { points } else { row_lanes };
                 // SAFETY: passed on from the caller.
@@ -180,10 +180,14 @@ fn constants(phase: &PhaseTape, s: &mut Scratch) {
 /// Sets the carries that a phase folds into to their identities.
 fn begin(phase: &PhaseTape, s: &mut Scratch) {
     for out in &phase.outs {
-        let OutTape::Reduce { identity, carry, .. } = out else { continue };
+        let OutTape::Reduce { fold, identity, carry, long, .. } = out else { continue };
         s.carries[*carry].fill(*identity);
-        s.totals[*carry].fill(*identity);
-        s.places[*carry].fill(-1);
+        if *long {
+            s.totals[*carry].fill(*identity);
+        }
+        if matches!(fold, Fold::Place(_)) {
+            s.places[*carry].fill(-1);
+        }
     }
 }
 
@@ -216,7 +220,8 @@ fn fold_value(op: ReduceOp, dtype: DType, a: u32, b: u32) -> u32 {
 fn beats(op: ArgOp, dtype: DType, new: u32, best: u32) -> bool {
     if dtype.is_float() {
         let (new, best) = (f32::from_bits(new), f32::from_bits(best));
-        return !best.is_nan() && (new.is_nan() || if op == ArgOp::Max { new > best } else { new < best });
+        let beyond = if op == ArgOp::Max { new > best } else { new < best };
+        return !best.is_nan() & (new.is_nan() | beyond);
     }
     match (op, dtype) {
         (ArgOp::Max, DType::I32) => (new as i32) > best as i32,
@@ -233,24 +238,23 @@ unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratc
     for out in &phase.outs {
         match out {
             OutTape::Store { written: true, .. } => {}
-            OutTape::Store { buffer, dtype, index, value, written: false } => {
+            OutTape::Store { to, value, written: false } => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 // SAFETY: passed on from the caller.
-                unsafe { store(*dtype, buffers.0[*buffer], index, s, lanes) };
+                unsafe { store(to, buffers.0[to.buffer], &s.variables, &mut s.room, lanes) };
             }
             OutTape::Reduce { value, carry, .. } if !phase.reduces => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 s.carries[*carry][..n].copy_from_slice(lanes);
             }
-            OutTape::Reduce { fold: Fold::Value(op), value, carry, dtype, .. } => {
+            OutTape::Reduce { fold: Fold::Value(op), value, carry, dtype, long, .. } => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
                 let partial = &mut s.carries[*carry][..n];
                 fold_lanes(*op, *dtype, lanes, partial);
-                let put_aside = *op == ReduceOp::Sum && dtype.is_float() && (row + 1).is_multiple_of(PARTIAL);
-                if put_aside {
+                if *long && (row + 1).is_multiple_of(PARTIAL) {
                     // Every lane, for earlier blocks may have been longer than this one.
                     fold_lanes(*op, *dtype, &s.carries[*carry], &mut s.totals[*carry]);
                     s.carries[*carry].fill(0);
@@ -259,13 +263,23 @@ unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratc
             OutTape::Reduce { fold: Fold::Place(op), value, carry, dtype, .. } => {
                 // SAFETY: a source has `n` valid lanes, set by this block's steps.
                 let lanes = unsafe { std::slice::from_raw_parts(s.sources[*value], n) };
-                let first = phase.rows.number(&s.at[tape.grid.extents.len()..]);
+                let first = phase.rows.number(&s.variables.at[tape.grid.extents.len()..]) as i32;
                 let step = if tape.along == Along::Grid { 0 } else { 1 };
-                for (i, &lane) in lanes.iter().enumerate() {
-                    if s.places[*carry][i] < 0 || beats(*op, *dtype, lane, s.carries[*carry][i]) {
-                        s.carries[*carry][i] = lane;
-                        s.places[*carry][i] = (first + i * step) as i32;
-                    }
+                let best = s.carries[*carry].iter_mut().zip(&mut s.places[*carry]).zip(lanes);
+                // As in `fold_lanes`.
+                macro_rules! each {
+                    ($op:expr, $dtype:expr) => {
+                        for (i, ((best, place), &lane)) in (0..).zip(best) {
+                            let better = (((*place < 0) | beats($op, $dtype, lane, *best)) as u32).wrapping_neg();
+                            *best = (lane & better) | (*best & !better);
+                            *place = ((first + i * step) & better as i32) | (*place & !better as i32);
+                        }
+                    };
+                }
+                match (*op, dtype.is_float()) {
+                    (ArgOp::Max, true) => each!(ArgOp::Max, DType::F32),
+                    (ArgOp::Min, true) => each!(ArgOp::Min, DType::F32),
+                    _ => each!(*op, *dtype),
                 }
             }
         }
@@ -308,9 +322,11 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
     for out in &phase.outs {
         match out {
             OutTape::Store { .. } => {}
-            OutTape::Reduce { fold: Fold::Value(op), carry, dtype, .. } => {
+            OutTape::Reduce { fold: Fold::Value(op), carry, dtype, long, .. } => {
                 let (carries, totals) = (&mut s.carries[*carry], &s.totals[*carry]);
-                fold_lanes(*op, *dtype, totals, carries);
+                if *long {
+                    fold_lanes(*op, *dtype, totals, carries);
+                }
                 if along == Along::Row {
                     let mut half = LANES / 2;
                     while half > 0 {
@@ -352,55 +368,28 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
 /// As [`run`]; the out stores 32-bit lanes side by side.
 #[inline(always)]
 unsafe fn destination(out: &OutTape, buffers: &Buffers, s: &Scratch) -> *mut u32 {
-    match out {
-        OutTape::Store { buffer, index, .. } => {
-            let at = base(index, &s.at) as isize;
-            // SAFETY: the plan keeps indices inside the buffer.
-            unsafe { buffers.0[*buffer].cast::<u32>().offset(at) }
-        }
-        OutTape::Reduce { .. } => panic!("onestep bug: a fold is computed in memory"),
-    }
-}
-
-#[inline(always)]
-fn base(map: &Map, at: &[i64]) -> i64 {
-    map.terms.iter().fold(map.offset, |sum, &(var, c)| sum + c * at[var])
-}
-
-/// The value of a map on a lane, from its base.
-#[inline(always)]
-fn on_lane(map: &Map, base: i64, lets: &[[i64; LANES]], lane: usize) -> i64 {
-    let pattern = match &map.lanes {
-        Pattern::Uniform => 0,
-        Pattern::Contiguous => lane as i64,
-        Pattern::Runs { len, starts } => starts[lane / len] as i64 + (lane % len) as i64,
-        Pattern::Spans { len, starts } => starts[lane / len] as i64,
-        Pattern::Table(table) => table[lane] as i64,
-        Pattern::Wide(table) => table[lane],
+    let base = match out {
+        OutTape::Store { to, .. } => to.direct().map(|base| (to.buffer, base)),
+        OutTape::Reduce { .. } => None,
     };
-    map.lets.iter().fold(base + pattern, |sum, &(l, c)| sum + c * lets[l][lane])
+    let Some((buffer, base)) = base else { panic!("onestep bug: a value is computed where it cannot be stored") };
+    // SAFETY: the plan keeps indices inside the buffer.
+    unsafe { buffers.0[buffer].cast::<u32>().offset(s.variables.base(base) as isize) }
 }
 
-/// Computes a derived variable, once for each stretch of lanes on which its map is the same.
+/// Computes a derived variable, once for each stretch of lanes on which it is the same.
 #[inline(always)]
-fn derive(s: &mut Scratch, to: usize, map: &Map, n: usize, f: impl Fn(i64) -> i64) {
-    let base = base(map, &s.at);
-    match &map.lanes {
-        Pattern::Uniform if map.lets.is_empty() => s.lets[to][..n].fill(f(base)),
-        Pattern::Spans { len, starts } if map.lets.is_empty() => {
-            for (lanes, &start) in s.lets[to][..n].chunks_mut(*len).zip(starts) {
-                lanes.fill(f(base + start as i64));
+fn derive(s: &mut Scratch, to: Derived, map: &Stretches, by: i64, remainder: bool, n: usize) {
+    let firsts = s.variables.firsts(map, n, &mut s.firsts);
+    divide(firsts, by, remainder);
+    match to {
+        Derived::Variable(to) => s.variables.at[to] = firsts[0],
+        Derived::Lanes(to) => {
+            for (lanes, &first) in s.variables.lets[to][..n].chunks_mut(map.len).zip(&*firsts) {
+                lanes.fill(first);
             }
         }
-        _ => (0..n).for_each(|lane| s.lets[to][lane] = f(on_lane(map, base, &s.lets, lane))),
     }
-}
-
-fn within(guards: &[GuardTape], s: &Scratch, lane: usize) -> bool {
-    guards.iter().all(|g| {
-        let value = on_lane(&g.expr, base(&g.expr, &s.at), &s.lets, lane);
-        g.low <= value && value < g.high
-    })
 }
 
 /// # Safety
@@ -421,15 +410,17 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
             s.sources[to.number] = lanes;
             std::slice::from_raw_parts_mut(lanes, n)
         };
+        let scalar = |s: &Scratch, r: usize| f32::from_bits(read(s, r)[0]);
         match step {
             Step::Direct { to, from } => {
-                let index = base(&from.index, &s.at);
+                let Places::Lanes(map) = &from.places else { panic!("onestep bug: a direct load without a place") };
+                let index = s.variables.base(&map.base);
                 // SAFETY: the plan keeps indices inside the buffer.
                 s.sources[*to] = unsafe { buffers.0[from.buffer].cast::<u32>().offset(index as isize) };
             }
             Step::Load { to, from, kept } => {
-                if let Some(kept) = kept {
-                    let now = (base(&from.index, &s.at), n);
+                if let (Some(kept), Places::Lanes(map)) = (kept, &from.places) {
+                    let now = (s.variables.base(&map.base), n);
                     if s.kept[*kept].0 == now.0 && n <= s.kept[*kept].1 {
                         continue;
                     }
@@ -437,37 +428,39 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
                 }
                 let lanes = write(s, *to);
                 // SAFETY: passed on from the caller.
-                unsafe { load(from, buffers.0[from.buffer], s, lanes) };
+                unsafe { load(from, buffers.0[from.buffer], &s.variables, &mut s.room, lanes) };
             }
             Step::Carry { to, carry } => s.sources[*to] = s.carries[*carry].as_ptr(),
             Step::Index { to, at } => {
-                let base = base(at, &s.at);
                 let lanes = write(s, *to);
-                for (lane, to) in lanes.iter_mut().enumerate() {
-                    *to = on_lane(at, base, &s.lets, lane) as i32 as u32;
+                let firsts = s.variables.firsts(at, n, &mut s.firsts);
+                for (lanes, &first) in lanes.chunks_mut(at.len).zip(&*firsts) {
+                    match at.moves {
+                        true => (0..).zip(lanes).for_each(|(i, to)| *to = (first as u32).wrapping_add(i)),
+                        false => lanes.fill(first as u32),
+                    }
                 }
             }
-            Step::Within { to, guards } => {
+            Step::Within { to, gates, ranges } => {
                 let lanes = write(s, *to);
-                for (lane, to) in lanes.iter_mut().enumerate() {
-                    *to = within(guards, s, lane) as u32;
-                }
+                s.variables.within(gates, ranges, &mut s.room, lanes);
             }
             Step::Random { to, stream, seed, step, index, bits } => {
                 let key = [read(s, seed[0])[0], read(s, seed[1])[0]];
-                let step = read(s, *step)[0];
-                let base = base(index, &s.at);
+                let counter = [*stream, read(s, *step)[0]];
                 let lanes = write(s, *to);
-                if matches!(index.lanes, Pattern::Contiguous) && index.lets.is_empty() {
-                    random::words(base, [*stream, step], key, lanes);
+                let firsts = s.variables.firsts(index, n, &mut s.firsts);
+                if index.moves {
+                    for (lanes, &first) in lanes.chunks_mut(index.len).zip(&*firsts) {
+                        random::words(first, counter, key, lanes);
+                    }
                 } else {
-                    let mut known = (u32::MAX as i64 + 1, [0; 4]);
-                    for (lane, to) in lanes.iter_mut().enumerate() {
-                        let i = on_lane(index, base, &s.lets, lane);
+                    let mut known = (i64::MIN, [0; 4]);
+                    for (lanes, &i) in lanes.chunks_mut(index.len).zip(&*firsts) {
                         if known.0 != i >> 2 {
-                            known = (i >> 2, random::philox([(i >> 2) as u32, *stream, step, 0], key));
+                            known = (i >> 2, random::philox([(i >> 2) as u32, counter[0], counter[1], 0], key));
                         }
-                        *to = known.1[(i & 3) as usize];
+                        lanes.fill(known.1[(i & 3) as usize]);
                     }
                 }
                 if !bits {
@@ -483,191 +476,52 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
             }
             Step::Choose { to, c, a, b } => s.sources[*to] = s.sources[if read(s, *c)[0] != 0 { *a } else { *b }],
             Step::Select { to, c, a, b } => lanes::select(read(s, *c), read(s, *a), read(s, *b), write(s, *to)),
-            Step::MulAdd { to, a, b, c } => {
-                lanes::mul_add([read(s, *a), read(s, *b), read(s, *c)], write(s, *to), |a, b, c| a * b + c);
+            Step::Scale { to, a, by } => {
+                let by = scalar(s, *by);
+                lanes::float(read(s, *a), write(s, *to), |a| a * by);
             }
-            Step::MulSub { to, a, b, c } => {
-                lanes::mul_add([read(s, *a), read(s, *b), read(s, *c)], write(s, *to), |a, b, c| c - a * b);
+            Step::MulAdd { to, a, b, c, scalars } => {
+                let (by, plus) = (scalar(s, *b), scalar(s, *c));
+                let to = write(s, *to);
+                match scalars {
+                    [true, true] => lanes::float(read(s, *a), to, |a| a * by + plus),
+                    [true, false] => lanes::floats(read(s, *a), read(s, *c), to, |a, c| a * by + c),
+                    [false, _] => lanes::three(read(s, *a), read(s, *b), read(s, *c), to, |a, b, c| a * b + c),
+                }
             }
-            Step::Products { to, a, b, c, d } => {
+            Step::MulSub { to, a, b, c, scalar: true } => {
+                let by = scalar(s, *b);
+                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| c - a * by);
+            }
+            Step::MulSub { to, a, b, c, scalar: false } => {
+                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a * b);
+            }
+            Step::DivSub { to, a, b, c } => {
+                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a / b);
+            }
+            Step::Products { to, a, b, c, d, scalars: true } => {
+                let (b, d) = (scalar(s, *b), scalar(s, *d));
+                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| a * b + c * d);
+            }
+            Step::Products { to, a, b, c, d, scalars: false } => {
                 lanes::products(read(s, *a), read(s, *b), read(s, *c), read(s, *d), write(s, *to));
             }
             Step::SelectBy { to, op, a, b, x, y } => {
                 lanes::select_by(*op, [read(s, *a), read(s, *b)], [read(s, *x), read(s, *y)], write(s, *to));
             }
             Step::Cast { to, a, from, into } => lanes::cast(*from, *into, read(s, *a), write(s, *to)),
-            Step::LetDiv { to, a, by } => derive(s, *to, a, n, |v| v.div_euclid(*by)),
-            Step::LetRem { to, a, by } => derive(s, *to, a, n, |v| v.rem_euclid(*by)),
+            Step::LetDiv { to, a, by } => derive(s, *to, a, *by, false, n),
+            Step::LetRem { to, a, by } => derive(s, *to, a, *by, true, n),
             Step::LetValue { to, value, signed } => {
+                let widen = |v: u32| if *signed { v as i32 as i64 } else { v as i64 };
                 let lanes = read(s, *value);
-                for (lane, &v) in lanes.iter().enumerate() {
-                    s.lets[*to][lane] = if *signed { v as i32 as i64 } else { v as i64 };
-                }
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As [`run`]; `memory` is the buffer that `from` names.
-#[inline(always)]
-unsafe fn load(from: &Access, memory: *mut u8, s: &Scratch, lanes: &mut [u32]) {
-    match from.dtype {
-        // SAFETY: the plan keeps valid indices inside the buffer, whose elements have this type.
-        DType::F32 | DType::I32 | DType::U32 => unsafe { load_as(from, memory.cast::<u32>(), s, lanes, |v| v) },
-        // SAFETY: as above.
-        DType::U8 | DType::Bool => unsafe { load_as(from, memory, s, lanes, |v: u8| v as u32) },
-        // SAFETY: as above.
-        DType::BF16 => unsafe { load_as(from, memory.cast::<bf16>(), s, lanes, |v| v.to_f32().to_bits()) },
-        // SAFETY: as above.
-        DType::F16 => unsafe { load_as(from, memory.cast::<f16>(), s, lanes, |v| v.to_f32().to_bits()) },
-        DType::F64 => panic!("onestep bug: f64 reached the CPU backend"),
-    }
-}
-
-/// # Safety
-/// As [`load`].
-#[inline(always)]
-unsafe fn load_as<T: Copy>(from: &Access, memory: *const T, s: &Scratch, lanes: &mut [u32], widen: impl Fn(T) -> u32) {
-    let base = base(&from.index, &s.at);
-    let widen = &widen;
-    // SAFETY: the plan keeps indices inside the buffer wherever the guards hold.
-    let at = |index: i64| widen(unsafe { *memory.offset(index as isize) });
-    if !from.guards.is_empty() || !from.index.lets.is_empty() {
-        // A guard that is the same on all lanes decides for the whole block.
-        let uniform = |g: &GuardTape| g.expr.lets.is_empty() && matches!(g.expr.lanes, Pattern::Uniform);
-        let (whole, each): (bool, bool) = (
-            from.guards.iter().filter(|g| uniform(g)).all(|g| {
-                let value = self::base(&g.expr, &s.at);
-                g.low <= value && value < g.high
-            }),
-            from.guards.iter().any(|g| !uniform(g)),
-        );
-        if !whole {
-            return lanes.fill(from.fill);
-        }
-        if each || !from.index.lets.is_empty() {
-            for (lane, to) in lanes.iter_mut().enumerate() {
-                let valid = !each || within(&from.guards, s, lane);
-                *to = if valid { at(on_lane(&from.index, base, &s.lets, lane)) } else { from.fill };
-            }
-            return;
-        }
-    }
-    match &from.index.lanes {
-        Pattern::Uniform => lanes.fill(at(base)),
-        // SAFETY: as above, for every lane.
-        Pattern::Contiguous => unsafe { load_run(memory, base, lanes, widen) },
-        Pattern::Runs { len, starts } => {
-            // Short runs of a known length need no loop of their own.
-            macro_rules! each {
-                ($len:expr) => {
-                    for (lanes, &start) in lanes.chunks_mut($len).zip(starts) {
-                        let start = base + start as i64;
-                        // SAFETY: as above, for every lane.
-                        unsafe {
-                            match <&mut [u32; $len]>::try_from(&mut *lanes) {
-                                Ok(lanes) => load_run(memory, start, lanes, widen),
-                                Err(_) => load_run(memory, start, lanes, widen),
-                            }
-                        }
-                    }
-                };
-            }
-            match *len {
-                8 => each!(8),
-                16 => each!(16),
-                32 => each!(32),
-                len => {
-                    for (lanes, &start) in lanes.chunks_mut(len).zip(starts) {
-                        // SAFETY: as above, for every lane.
-                        unsafe { load_run(memory, base + start as i64, lanes, widen) };
+                match to {
+                    Derived::Variable(to) => s.variables.at[*to] = widen(lanes[0]),
+                    Derived::Lanes(to) => {
+                        s.variables.lets[*to].iter_mut().zip(lanes).for_each(|(to, &v)| *to = widen(v));
                     }
                 }
             }
         }
-        Pattern::Spans { len, starts } => {
-            for (lanes, &start) in lanes.chunks_mut(*len).zip(starts) {
-                lanes.fill(at(base + start as i64));
-            }
-        }
-        Pattern::Table(table) => lanes.iter_mut().zip(table).for_each(|(to, &t)| *to = at(base + t as i64)),
-        Pattern::Wide(table) => lanes.iter_mut().zip(table).for_each(|(to, &t)| *to = at(base + t)),
-    }
-}
-
-/// # Safety
-/// As [`run`]; `memory` is the buffer stored to.
-#[inline(always)]
-unsafe fn store(dtype: DType, memory: *mut u8, index: &Map, s: &Scratch, lanes: &[u32]) {
-    match dtype {
-        // SAFETY: the plan keeps indices inside the buffer, whose elements have this type.
-        DType::F32 | DType::I32 | DType::U32 => unsafe { store_as(memory.cast::<u32>(), index, s, lanes, |v| v) },
-        // SAFETY: as above.
-        DType::U8 | DType::Bool => unsafe { store_as(memory, index, s, lanes, |v| v as u8) },
-        // SAFETY: as above.
-        DType::BF16 => unsafe {
-            store_as(memory.cast::<bf16>(), index, s, lanes, |v| bf16::from_f32(f32::from_bits(v)));
-        },
-        // SAFETY: as above.
-        DType::F16 => unsafe { store_as(memory.cast::<f16>(), index, s, lanes, |v| f16::from_f32(f32::from_bits(v))) },
-        DType::F64 => panic!("onestep bug: f64 reached the CPU backend"),
-    }
-}
-
-/// # Safety
-/// As [`store`].
-#[inline(always)]
-unsafe fn store_as<T>(memory: *mut T, index: &Map, s: &Scratch, lanes: &[u32], narrow: impl Fn(u32) -> T) {
-    let base = base(index, &s.at);
-    let narrow = &narrow;
-    // SAFETY: the plan keeps indices inside the buffer.
-    let put = |at: i64, lane: u32| unsafe { memory.offset(at as isize).write(narrow(lane)) };
-    match (&index.lanes, index.lets.is_empty()) {
-        // What was loaded from here and is unchanged stays.
-        (Pattern::Contiguous, true) if std::ptr::eq(lanes.as_ptr().cast(), memory.wrapping_offset(base as isize)) => {}
-        // SAFETY: as above, for every lane.
-        (Pattern::Contiguous, true) => unsafe { store_run(memory, base, lanes, narrow) },
-        (Pattern::Runs { len, starts }, true) => {
-            for (lanes, &start) in lanes.chunks(*len).zip(starts) {
-                // SAFETY: as above, for every lane.
-                unsafe { store_run(memory, base + start as i64, lanes, narrow) };
-            }
-        }
-        (Pattern::Table(table), true) => lanes.iter().zip(table).for_each(|(&v, &t)| put(base + t as i64, v)),
-        _ => lanes.iter().enumerate().for_each(|(i, &v)| put(on_lane(index, base, &s.lets, i), v)),
-    }
-}
-
-/// Loads elements that lie side by side from `first` on.
-///
-/// # Safety
-/// The memory must hold them, and nothing may write them meanwhile.
-#[inline(always)]
-unsafe fn load_run<T: Copy>(memory: *const T, first: i64, lanes: &mut [u32], widen: impl Fn(T) -> u32) {
-    if size_of::<T>() == size_of::<u32>() {
-        // SAFETY: promised by the caller; what is as wide as a lane is held as it is.
-        return unsafe {
-            let from = memory.offset(first as isize).cast::<u32>();
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), lanes.len());
-        };
-    }
-    // SAFETY: promised by the caller.
-    let from = unsafe { std::slice::from_raw_parts(memory.offset(first as isize), lanes.len()) };
-    for (to, &v) in lanes.iter_mut().zip(from) {
-        *to = widen(v);
-    }
-}
-
-/// Stores elements side by side from `first` on.
-///
-/// # Safety
-/// The memory must hold them, and nothing else may touch them meanwhile.
-#[inline(always)]
-unsafe fn store_run<T>(memory: *mut T, first: i64, lanes: &[u32], narrow: impl Fn(u32) -> T) {
-    // SAFETY: promised by the caller.
-    let to = unsafe { std::slice::from_raw_parts_mut(memory.offset(first as isize), lanes.len()) };
-    for (to, &v) in to.iter_mut().zip(lanes) {
-        *to = narrow(v);
     }
 }

@@ -15,6 +15,9 @@ use crate::plan::Fold;
 /// Lanes of a register.
 pub(super) const LANES: usize = 256;
 
+/// Rows after which a running f32 sum is put aside, so that long sums keep their precision.
+pub(super) const PARTIAL: usize = 256;
+
 /// Which loop the lanes run along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Along {
@@ -32,6 +35,10 @@ pub(super) struct Tape {
     pub registers: usize,
     /// Expressions of all phases.
     pub values: usize,
+    /// Loop variables: those of the grid, then those of the longest reduced space. Derived variables that are the
+    /// same on all lanes are numbered from here on.
+    pub variables: usize,
+    /// Derived variables of all phases.
     pub lets: usize,
     /// Loads whose register is kept.
     pub kept: usize,
@@ -95,18 +102,19 @@ pub(super) enum Step {
     },
     Index {
         to: Value,
-        at: Map,
+        at: Stretches,
     },
     Within {
         to: Value,
-        guards: Vec<GuardTape>,
+        gates: Vec<Gate>,
+        ranges: Ranges,
     },
     Random {
         to: Value,
         stream: u32,
         seed: [usize; 2],
         step: usize,
-        index: Map,
+        index: Stretches,
         bits: bool,
     },
     Unary {
@@ -141,27 +149,43 @@ pub(super) enum Step {
         from: DType,
         into: DType,
     },
-    /// a · b + c
+    /// a · by, the same on all lanes
+    Scale {
+        to: Value,
+        a: usize,
+        by: usize,
+    },
+    /// a · b + c; whether b and c are the same on all lanes
     MulAdd {
         to: Value,
         a: usize,
         b: usize,
         c: usize,
+        scalars: [bool; 2],
     },
-    /// c - a · b
+    /// c - a · b; whether b is the same on all lanes
     MulSub {
         to: Value,
         a: usize,
         b: usize,
         c: usize,
+        scalar: bool,
     },
-    /// a · b + c · d
+    /// c - a / b
+    DivSub {
+        to: Value,
+        a: usize,
+        b: usize,
+        c: usize,
+    },
+    /// a · b + c · d; whether b and d are the same on all lanes
     Products {
         to: Value,
         a: usize,
         b: usize,
         c: usize,
         d: usize,
+        scalars: bool,
     },
     /// A comparison of floats and the choice that follows from it: x or y.
     SelectBy {
@@ -173,20 +197,29 @@ pub(super) enum Step {
         y: usize,
     },
     LetDiv {
-        to: usize,
-        a: Map,
+        to: Derived,
+        a: Stretches,
         by: i64,
     },
     LetRem {
-        to: usize,
-        a: Map,
+        to: Derived,
+        a: Stretches,
         by: i64,
     },
     LetValue {
-        to: usize,
+        to: Derived,
         value: usize,
         signed: bool,
     },
+}
+
+/// Where a derived variable is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Derived {
+    /// The same on all lanes: with the loop variables, under this number.
+    Variable(usize),
+    /// A value for each lane.
+    Lanes(usize),
 }
 
 impl Step {
@@ -207,8 +240,10 @@ impl Step {
             | Step::Compare { to, .. }
             | Step::Select { to, .. }
             | Step::Cast { to, .. }
+            | Step::Scale { to, .. }
             | Step::MulAdd { to, .. }
             | Step::MulSub { to, .. }
+            | Step::DivSub { to, .. }
             | Step::Products { to, .. }
             | Step::SelectBy { to, .. } => Some(to),
             Step::Direct { .. } | Step::Carry { .. } | Step::Choose { .. } => None,
@@ -223,9 +258,13 @@ impl Step {
             Step::Index { .. } | Step::Within { .. } | Step::LetDiv { .. } | Step::LetRem { .. } => {}
             Step::Random { seed, step, .. } => [seed[0], seed[1], *step].into_iter().for_each(f),
             Step::Unary { a, .. } | Step::Cast { a, .. } => f(*a),
-            Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => [*a, *b].into_iter().for_each(f),
+            Step::Scale { a, by: b, .. } | Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => {
+                [*a, *b].into_iter().for_each(f)
+            }
             Step::Select { c, a, b, .. } | Step::Choose { c, a, b, .. } => [*c, *a, *b].into_iter().for_each(f),
-            Step::MulAdd { a, b, c, .. } | Step::MulSub { a, b, c, .. } => [*a, *b, *c].into_iter().for_each(f),
+            Step::MulAdd { a, b, c, .. } | Step::MulSub { a, b, c, .. } | Step::DivSub { a, b, c, .. } => {
+                [*a, *b, *c].into_iter().for_each(f);
+            }
             Step::Products { a, b, c, d, .. } => [*a, *b, *c, *d].into_iter().for_each(f),
             Step::SelectBy { a, b, x, y, .. } => [*a, *b, *x, *y].into_iter().for_each(f),
             Step::LetValue { value, .. } => f(*value),
@@ -233,18 +272,50 @@ impl Step {
     }
 }
 
-/// An element access.
+/// Where the lanes of a block lie in a buffer. What no guard admits is `fill`.
 pub(super) struct Access {
     pub buffer: usize,
     pub dtype: DType,
-    pub index: Map,
-    pub guards: Vec<GuardTape>,
+    /// Guards that decide for the whole block.
+    pub gates: Vec<Gate>,
+    pub places: Places,
     pub fill: u32,
 }
 
-/// A compiled guard.
-pub(super) struct GuardTape {
-    pub expr: Map,
+impl Access {
+    /// The first lane's place, where all lanes always lie in memory as they would in a register.
+    pub(super) fn direct(&self) -> Option<&Base> {
+        match &self.places {
+            Places::Lanes(Map { base, lanes: Pattern::Contiguous }) => {
+                Some(base).filter(|_| self.gates.is_empty() && self.dtype.size() == 4)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Places of the lanes of a block.
+pub(super) enum Places {
+    /// All valid, in a pattern known in advance.
+    Lanes(Map),
+    /// Looked at stretch by stretch, for they depend on derived variables or have guards that do not hold on all lanes.
+    Stretches { index: Stretches, ranges: Ranges },
+}
+
+/// A guard that is the same on all lanes.
+pub(super) struct Gate {
+    pub expr: Base,
+    pub low: i64,
+    pub high: i64,
+}
+
+/// Guards that differ from stretch to stretch, or within one; all of stretches of one length.
+#[derive(Default)]
+pub(super) struct Ranges(pub Vec<Range>);
+
+/// A guard that differs across lanes.
+pub(super) struct Range {
+    pub expr: Stretches,
     pub low: i64,
     pub high: i64,
 }
@@ -252,30 +323,43 @@ pub(super) struct GuardTape {
 /// What becomes of a register.
 pub(super) enum OutTape {
     /// With `written`, the step that computes the value stores it.
-    Store {
-        buffer: usize,
-        dtype: DType,
-        index: Map,
-        value: usize,
-        written: bool,
-    },
+    Store { to: Access, value: usize, written: bool },
     Reduce {
         fold: Fold,
         identity: u32,
         value: usize,
         carry: usize,
         dtype: DType,
+        /// Whether it is a sum so long that parts of it are put aside.
+        long: bool,
     },
+}
+
+/// The part of an index map that is the same on all lanes.
+pub(super) struct Base {
+    pub offset: i64,
+    /// Variables (numbered through grid, reduced space and derived ones) with coefficients.
+    pub terms: Vec<(usize, i64)>,
 }
 
 /// An index map: a part that moves with the loops and a pattern across the lanes.
 pub(super) struct Map {
-    pub offset: i64,
-    /// Loop variables (numbered through grid and reduced space) with coefficients.
-    pub terms: Vec<(usize, i64)>,
-    /// Derived variables with coefficients.
-    pub lets: Vec<(usize, i64)>,
+    pub base: Base,
     pub lanes: Pattern,
+}
+
+/// An index map that is looked at once for each stretch of lanes: within one it stays, or moves by one from lane to
+/// lane.
+pub(super) struct Stretches {
+    /// Lanes of a stretch.
+    pub len: usize,
+    /// Whether it moves within a stretch.
+    pub moves: bool,
+    pub base: Base,
+    /// What is added to the base at the first lane of each stretch.
+    pub starts: Box<[i64]>,
+    /// Derived variables that are not the same on all lanes, with coefficients.
+    pub lets: Vec<(usize, i64)>,
 }
 
 /// How a map moves across the lanes of a block.
@@ -368,30 +452,39 @@ impl Blocks {
         (0..=self.axis).fold(0, |sum, axis| sum * self.extents[axis] + at[axis] as usize) * self.inner
     }
 
-    /// Coefficients of a map on this space's lanes, as a table over one block.
-    pub(super) fn pattern(&self, coefficients: &[i64]) -> Pattern {
-        let lanes = self.chunk * self.inner;
-        let table: Vec<i64> = (0..lanes)
-            .map(|lane| {
-                let mut left = lane;
-                let mut sum = 0;
-                for axis in (self.axis + 1..self.extents.len()).rev() {
-                    sum += coefficients[axis] * (left % self.extents[axis]) as i64;
-                    left /= self.extents[axis];
-                }
-                sum + coefficients[self.axis] * left as i64
-            })
-            .collect();
+    /// Lanes of a whole block.
+    pub(super) fn size(&self) -> usize {
+        self.chunk * self.inner
+    }
+
+    /// What a map with these coefficients on this space's variables adds on each lane of a block.
+    pub(super) fn table(&self, coefficients: &[i64]) -> Vec<i64> {
+        let on_lane = |lane| {
+            let mut left = lane;
+            let mut sum = 0;
+            for axis in (self.axis + 1..self.extents.len()).rev() {
+                sum += coefficients[axis] * (left % self.extents[axis]) as i64;
+                left /= self.extents[axis];
+            }
+            sum + coefficients[self.axis] * left as i64
+        };
+        (0..self.size()).map(on_lane).collect()
+    }
+}
+
+impl Pattern {
+    /// The pattern of a table over the lanes.
+    pub(super) fn of(table: &[i64]) -> Self {
         if table.iter().all(|&t| t == 0) {
             return Pattern::Uniform;
         }
-        if stretch(&table, 1) == lanes {
+        let (run, span) = (stretch(table, 1), stretch(table, 0));
+        if run == table.len() {
             return Pattern::Contiguous;
         }
         let Some(narrow) = table.iter().map(|&t| i32::try_from(t).ok()).collect::<Option<Box<[i32]>>>() else {
             return Pattern::Wide(table.into());
         };
-        let (run, span) = (stretch(&table, 1), stretch(&table, 0));
         let starts = |len: usize| narrow.iter().step_by(len).copied().collect();
         match run.max(span) {
             len if len < WORTH_A_STRETCH => Pattern::Table(narrow),
@@ -402,15 +495,15 @@ impl Blocks {
 }
 
 /// Lanes that must lie in order, or be the same, for a stretch to be treated as one.
-const WORTH_A_STRETCH: usize = 4;
+pub(super) const WORTH_A_STRETCH: usize = 4;
 
 /// The greatest length such that a table is made of stretches of that length in which each element is the
 /// one before plus `step`.
-fn stretch(table: &[i64], step: i64) -> usize {
+pub(super) fn stretch(table: &[i64], step: i64) -> usize {
     let breaks = (1..table.len()).filter(|&i| table[i] != table[i - 1] + step);
     breaks.fold(table.len(), gcd)
 }
 
-fn gcd(a: usize, b: usize) -> usize {
+pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
