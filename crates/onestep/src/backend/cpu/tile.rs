@@ -419,19 +419,22 @@ macro_rules! compiled_for {
         unsafe fn $name(tiles: &Tiles) {
             let rows = tiles.left_rows.len();
             let count = rows.div_ceil(tiles.shape.rows).max(1);
+            let (height, higher) = (rows / count, rows % count);
             let narrow = tiles.shape.columns == <$vector as Vector>::LANES;
+            let mut first = 0;
             for tile in 0..count {
-                let range = rows * tile / count..rows * (tile + 1) / count;
+                let height = height + usize::from(tile < higher);
                 // SAFETY: passed on from the caller.
                 unsafe {
-                    match (range.len(), narrow, tiles.columnwise) {
-                        $(($narrow, true, false) => row_of_tiles::<$vector, $narrow, 1, false>(tiles, range.start),)*
-                        $(($wide, false, false) => row_of_tiles::<$vector, $wide, 2, false>(tiles, range.start),)*
-                        $(($narrow, true, true) => row_of_tiles::<$vector, $narrow, 1, true>(tiles, range.start),)*
-                        $(($wide, false, true) => row_of_tiles::<$vector, $wide, 2, true>(tiles, range.start),)*
+                    match (height, narrow, tiles.columnwise) {
+                        $(($narrow, true, false) => row_of_tiles::<$vector, $narrow, 1, false>(tiles, first),)*
+                        $(($wide, false, false) => row_of_tiles::<$vector, $wide, 2, false>(tiles, first),)*
+                        $(($narrow, true, true) => row_of_tiles::<$vector, $narrow, 1, true>(tiles, first),)*
+                        $(($wide, false, true) => row_of_tiles::<$vector, $wide, 2, true>(tiles, first),)*
                         _ => {}
                     }
                 }
+                first += height;
             }
         }
     };
@@ -457,19 +460,18 @@ unsafe fn row_of_tiles<V: Vector, const ROWS: usize, const WIDE: usize, const CO
     // SAFETY: the caller vouches for the instruction set and for every pointer.
     unsafe {
         let left: [*const f32; ROWS] = std::array::from_fn(|i| tiles.left.offset(tiles.left_rows[first + i]));
-        let rows: [*mut f32; ROWS] = std::array::from_fn(|i| tiles.out.offset(tiles.out_rows[first + i]));
+        let out = |i: usize, column: usize| tiles.out.offset(*tiles.out_rows.get_unchecked(first + i)).add(column);
         let width = WIDE * V::LANES;
         let mut panel = tiles.right;
         for column in (0..tiles.columns).step_by(width) {
             let whole = tiles.columns - column >= width && tiles.out_step == 1;
-            let out: [*mut f32; ROWS] = std::array::from_fn(|i| rows[i].wrapping_add(column));
             // Sums are only indexed by constants and in short loops, otherwise they would live on the stack.
             let mut sums = [[V::zero(); WIDE]; ROWS];
             match tiles.start {
                 Start::Out if whole => {
                     for i in 0..ROWS {
                         for j in 0..WIDE {
-                            sums[i][j] = V::load(out[i].add(j * V::LANES));
+                            sums[i][j] = V::load(out(i, column).add(j * V::LANES));
                         }
                     }
                 }
@@ -516,7 +518,7 @@ unsafe fn row_of_tiles<V: Vector, const ROWS: usize, const WIDE: usize, const CO
             if whole {
                 for i in 0..ROWS {
                     for j in 0..WIDE {
-                        sums[i][j].store(out[i].add(j * V::LANES));
+                        sums[i][j].store(out(i, column).add(j * V::LANES));
                     }
                 }
             } else {
@@ -544,7 +546,8 @@ unsafe fn store_each(tiles: &Tiles, sums: *const f32, rows: Range<usize>, column
     // SAFETY: promised by the caller.
     unsafe {
         let out = tiles.out.offset(columns.start as isize * step);
-        let columns_lie_whole = out_rows.windows(2).all(|pair| pair[1] == pair[0] + 1) && !start.is_late();
+        let adjacent = || out_rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let columns_lie_whole = step != 1 && !start.is_late() && adjacent();
         let squares =
             if columns_lie_whole { [out_rows.len(), columns.len()].map(|n| n / SQUARE * SQUARE) } else { [0; 2] };
         for i in (0..squares[0]).step_by(SQUARE) {
