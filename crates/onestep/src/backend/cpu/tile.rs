@@ -459,7 +459,8 @@ unsafe fn row_of_tiles<V: Vector, const ROWS: usize, const WIDE: usize, const CO
 ) {
     // SAFETY: the caller vouches for the instruction set and for every pointer.
     unsafe {
-        let left: [*const f32; ROWS] = std::array::from_fn(|i| tiles.left.offset(tiles.left_rows[first + i]));
+        let left: [*const f32; ROWS] =
+            std::array::from_fn(|i| tiles.left.offset(*tiles.left_rows.get_unchecked(first + i)));
         let out = |i: usize, column: usize| tiles.out.offset(*tiles.out_rows.get_unchecked(first + i)).add(column);
         let width = WIDE * V::LANES;
         let mut panel = tiles.right;
