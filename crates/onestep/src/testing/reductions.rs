@@ -165,7 +165,7 @@ pub(super) fn convolutions(s: &mut Suite) {
     };
     let plain = || spec(&[1, 1], &[(0, 0), (0, 0)], &[1, 1], 1);
     let same = || spec(&[1, 1], &[(1, 1), (1, 1)], &[1, 1], 1);
-    let cases: [(&[usize], &[usize], ConvSpec); 19] = [
+    let cases: [(&[usize], &[usize], ConvSpec); 25] = [
         (&[1, 1, 1, 1], &[1, 1, 1, 1], plain()),
         (&[2, 5, 6, 3], &[4, 3, 3, 3], plain()),
         (&[2, 5, 6, 3], &[4, 3, 3, 3], same()),
@@ -185,6 +185,13 @@ pub(super) fn convolutions(s: &mut Suite) {
         (&[2, 5, 5, 5, 2], &[4, 2, 2, 2, 1], spec(&[1, 1, 2], &[(1, 0), (0, 0), (1, 1)], &[2, 1, 3], 2)),
         (&[0, 5, 5, 3], &[4, 3, 3, 3], plain()),
         (&[2, 5, 5, 0], &[4, 3, 3, 0], plain()),
+        // Depthwise: one or more filters for each channel, with whole vectors of channels and with some over.
+        (&[3, 7, 9, 33], &[33, 3, 3, 1], ConvSpec { groups: 33, ..same() }),
+        (&[2, 13, 12, 16], &[16, 3, 3, 1], spec(&[2, 2], &[(1, 1), (0, 1)], &[1, 1], 16)),
+        (&[2, 9, 11, 8], &[16, 3, 3, 1], spec(&[1, 2], &[(2, 2), (1, 1)], &[2, 1], 8)),
+        (&[2, 8, 7, 5], &[15, 2, 3, 1], spec(&[3, 2], &[(0, 1), (2, 1)], &[1, 2], 5)),
+        (&[2, 40, 33], &[66, 4, 1], spec(&[2], &[(1, 2)], &[1], 33)),
+        (&[2, 4, 5, 6, 8], &[8, 2, 3, 3, 1], spec(&[1, 2, 1], &[(1, 0), (1, 1), (1, 1)], &[1, 1, 2], 8)),
     ];
     let mut of = |dtype: DType, (x, w, spec): &(&[usize], &[usize], ConvSpec)| {
         let (x, w) = (Shape::from(*x), Shape::from(*w));
@@ -207,7 +214,7 @@ pub(super) fn convolutions(s: &mut Suite) {
     };
     cases.iter().for_each(|case| of(DType::F32, case));
     for dtype in [DType::BF16, DType::F16] {
-        [2, 6, 7, 9, 13].iter().for_each(|&i| of(dtype, &cases[i]));
+        [2, 6, 7, 9, 13, 21].iter().for_each(|&i| of(dtype, &cases[i]));
     }
 }
 

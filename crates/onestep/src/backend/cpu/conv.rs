@@ -5,12 +5,14 @@
 //! The gradient of the input is a convolution of the result's gradient: input positions that have the same
 //! remainder by the stride see the same taps, so each such class is a dense convolution of its own. The
 //! gradient of the weights contracts over positions; its tiles lie across filters or across taps, whichever
-//! leaves fewer lanes idle.
+//! leaves fewer lanes idle. Where every channel is a group of its own, tiles are columnwise: see [`depthwise`].
+
+mod depthwise;
 
 use std::ops::Range;
 
 use super::pool::{PerThread, Pool};
-use super::tile::{self, After, Isa, MAX_COLUMNS, Run, Shape, Tiles};
+use super::tile::{self, After, Isa, MAX_COLUMNS, Run, Shape, Start, Tiles};
 use crate::backend::host::Bytes;
 use crate::error::Result;
 use crate::ir::ConvSpec;
@@ -29,6 +31,8 @@ const WORTH_SHARING: usize = 1 << 21;
 struct Padded {
     extents: [usize; 3],
     channels: usize,
+    /// How many channels in a row are copies of one channel of the image.
+    repeat: usize,
     low: [usize; 3],
     /// Extents with the border.
     outer: [usize; 3],
@@ -48,10 +52,16 @@ impl Padded {
     fn fill(&self, image: &[f32], to: &mut [f32]) {
         let steps = self.steps();
         let line = self.extents[2] * self.channels;
-        for (i, from) in image.chunks_exact(line.max(1)).enumerate() {
+        for (i, from) in image.chunks_exact((line / self.repeat).max(1)).enumerate() {
             let (d, h) = (i / self.extents[1] + self.low[0], i % self.extents[1] + self.low[1]);
             let at = d * steps[0] + h * steps[1] + self.low[2] * steps[2];
-            to[at..at + line].copy_from_slice(from);
+            let to = &mut to[at..at + line];
+            match self.repeat {
+                1 => to.copy_from_slice(from),
+                2 => to.as_chunks_mut::<2>().0.iter_mut().zip(from).for_each(|(to, &from)| *to = [from; 2]),
+                4 => to.as_chunks_mut::<4>().0.iter_mut().zip(from).for_each(|(to, &from)| *to = [from; 4]),
+                n => to.chunks_exact_mut(n).zip(from).for_each(|(to, &from)| to.fill(from)),
+            }
         }
     }
 }
@@ -63,6 +73,8 @@ struct Class {
     count: [usize; 3],
     /// Stretches of the image that a position sees.
     runs: Vec<Run>,
+    /// Distance of the steps of a run.
+    step: isize,
     /// The taps that are seen, in the order of the runs.
     taps: Vec<usize>,
     /// Where its packed weights start.
@@ -81,7 +93,7 @@ impl Class {
                 _ => runs.push(Run { offset, right: 0, len }),
             }
         }
-        Class { first, count, runs, taps: taps.into_iter().map(|t| t.1).collect(), packed: 0 }
+        Class { first, count, runs, step: 1, taps: taps.into_iter().map(|t| t.1).collect(), packed: 0 }
     }
 
     fn depth(&self) -> usize {
@@ -140,6 +152,10 @@ pub(super) struct Conv {
     shape: Shape,
     packed: Bytes,
     images: PerThread<Bytes>,
+    /// Whether every channel is a group of its own.
+    depthwise: bool,
+    /// Scratch of a depthwise convolution for results before they are folded, or gradients with room behind them.
+    aside: PerThread<Bytes>,
     filter: FilterGrad,
     bytes: usize,
 }
@@ -206,12 +222,15 @@ impl Conv {
         let dilation = three(&|i| spec.dilation[i], 1);
         let low = three(&|i| spec.padding[i].0, 0);
         let (channels, filters) = (input[spatial + 1], filter[0]);
+        let depthwise = spec.groups == channels && channels > 1 && filters > 0;
+        // A depthwise convolution walks an image of as many channels as there are filters.
+        let (walked, repeat) = if depthwise { (filters, filters / channels) } else { (channels, 1) };
         let mut conv = Conv {
             isa,
             direction,
             batch: input[0],
             groups: spec.groups,
-            padded: Padded { extents: inside, channels, low, outer: [0; 3] },
+            padded: Padded { extents: inside, channels: walked, repeat, low, outer: [0; 3] },
             result: outside,
             result_channels: filters,
             stride: [1; 3],
@@ -224,6 +243,8 @@ impl Conv {
             shape: isa.shape(usize::MAX),
             packed: Bytes::zeroed(0)?,
             images: PerThread::empty(),
+            depthwise,
+            aside: PerThread::empty(),
             filter: FilterGrad {
                 lines: Vec::new(),
                 samples: 1,
@@ -246,6 +267,9 @@ impl Conv {
             ConvDirection::FilterGrad => conv.allocate_filter_grad(threads)?,
             ConvDirection::Forward | ConvDirection::InputGrad => conv.allocate(threads)?,
         }
+        if depthwise {
+            conv.allocate_aside(threads)?;
+        }
         Ok(conv)
     }
 
@@ -257,12 +281,15 @@ impl Conv {
         let mut packed = 0;
         for class in &mut self.classes {
             class.packed = packed;
+            if self.depthwise {
+                class.join_taps();
+            }
             let mut depth = 0;
             for run in &mut class.runs {
                 run.right = (depth * width) as isize;
                 depth += run.len;
             }
-            packed += depth * columns.next_multiple_of(width) * self.groups;
+            packed += depth * columns.next_multiple_of(width) * if self.depthwise { 1 } else { self.groups };
         }
         self.packed = Bytes::zeroed(packed * 4)?;
         self.allocate_images(threads, 1)?;
@@ -280,14 +307,17 @@ impl Conv {
 
     /// How tiles of the weights' gradient lie, and room for padded images and sums.
     fn allocate_filter_grad(&mut self, threads: usize) -> Result<()> {
-        let filters = self.filters / self.groups.max(1);
+        let filters = if self.depthwise { self.filters } else { self.filters / self.groups.max(1) };
         let (taps, depth) = (self.taps(), self.group_channels());
         // Across filters the result's gradient is read where it lies, so tiles must be full.
         let full = [usize::MAX, 1].map(|c| self.isa.shape(c)).into_iter().find(|s| filters.is_multiple_of(s.columns));
         let across_taps = self.isa.shape(self.line());
         let lines_of_taps = taps * depth / self.line().max(1);
         let other = across_taps.work(filters, self.line()) * lines_of_taps;
-        let across_filters = full.filter(|s| s.work(taps * depth, filters) <= other);
+        let across_filters = match full {
+            shape if self.depthwise => Some(shape.unwrap_or(self.isa.shape(filters))),
+            shape => shape.filter(|s| s.work(taps * depth, filters) <= other),
+        };
         self.filter.across_filters = across_filters.is_some();
         self.shape = across_filters.unwrap_or(across_taps);
 
@@ -336,9 +366,9 @@ impl Conv {
         self.channels / self.groups.max(1)
     }
 
-    /// Result channels in a group.
+    /// Channels that tiles lie across: those of a group's results, or of the walked image where each is its own group.
     fn columns(&self) -> usize {
-        self.result_channels / self.groups.max(1)
+        if self.depthwise { self.filters } else { self.result_channels / self.groups.max(1) }
     }
 
     /// The number of a tap in the weights.
@@ -388,6 +418,7 @@ impl Conv {
         self.padded = Padded {
             extents: outside,
             channels: self.filters,
+            repeat: 1,
             low: border.map(|b| b[0] as usize),
             outer: std::array::from_fn(|i| outside[i] + (border[i][0] + border[i][1]) as usize),
         };
@@ -482,7 +513,7 @@ impl Conv {
                 return self.samples_grad(t, n..n + 1, part, thread);
             }
             let (image, out) = (self.image(t.a, n..n + 1, thread), t.out.add(n * size));
-            self.classes.iter().for_each(|class| self.positions(class, image, out, t.after));
+            self.classes.iter().for_each(|class| self.positions(class, image, out, t.after, thread));
         }
     }
 
@@ -502,7 +533,7 @@ impl Conv {
     /// # Safety
     /// As [`Conv::run`]; `thread` must be the caller's.
     unsafe fn image(&self, from: *const f32, samples: Range<usize>, thread: usize) -> *const f32 {
-        let len = self.padded.extents.iter().product::<usize>() * self.padded.channels;
+        let len = self.padded.extents.iter().product::<usize>() * (self.padded.channels / self.padded.repeat);
         // SAFETY: the samples lie inside their tensor, the scratch is this thread's and has room for them.
         unsafe {
             let scratch = self.images.get(thread).pointer().cast::<f32>();
@@ -517,8 +548,8 @@ impl Conv {
     /// The results of one sample at a class's positions.
     ///
     /// # Safety
-    /// `image` is a padded image and `out` the sample's result.
-    unsafe fn positions(&self, class: &Class, image: *const f32, out: *mut f32, after: After) {
+    /// `image` is a padded image and `out` the sample's result; `thread` must be the caller's.
+    unsafe fn positions(&self, class: &Class, image: *const f32, out: *mut f32, after: After, thread: usize) {
         let wide = self.shape.columns;
         let (columns, depth) = (self.columns(), class.depth());
         let panels = columns.div_ceil(wide);
@@ -531,6 +562,11 @@ impl Conv {
                 (*from, *to) = (next.from as isize, next.to as isize);
                 next.advance(self, class);
             }
+            if self.depthwise {
+                // SAFETY: as below.
+                unsafe { self.depthwise_positions(class, image, out, [&from[..here], &to[..here]], after, thread) };
+                continue;
+            }
             for (group, panel) in (0..self.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
                 let packed = class.packed + (group * panels + panel) * depth * wide;
                 // SAFETY: positions lie inside the padded image and the result, the panel inside the packed
@@ -540,16 +576,18 @@ impl Conv {
                         shape: self.shape,
                         left: image.add(group * (self.padded.channels / self.groups)),
                         left_rows: &from[..here],
-                        left_step: 1,
+                        left_step: class.step,
+                        columnwise: false,
                         runs: &class.runs,
                         right: self.packed.pointer().cast::<f32>().add(packed),
                         right_step: wide as isize,
+                        panel_step: 0,
                         out: out.add(group * columns + panel * wide),
                         out_rows: &to[..here],
                         out_step: 1,
                         columns: wide.min(columns - panel * wide),
-                        add: false,
-                        after: after.from(0, group * columns + panel * wide),
+                        start: after.start(0, group * columns + panel * wide),
+                        relu: after.relu,
                     };
                     tile::compute(self.isa, &tiles);
                 }
@@ -570,6 +608,10 @@ impl Conv {
         let weights = unsafe { std::slice::from_raw_parts(weights, self.filters * taps * depth) };
         for class in &self.classes {
             let mut to = class.packed;
+            if self.depthwise {
+                self.depthwise_pack(class, weights, &mut packed[to..]);
+                continue;
+            }
             for group in 0..self.groups {
                 for panel in (0..columns).step_by(wide) {
                     let width = wide.min(columns - panel);
@@ -597,14 +639,13 @@ impl Conv {
     /// # Safety
     /// As [`Conv::sample`].
     unsafe fn samples_grad(&self, t: &Tensors, samples: Range<usize>, part: usize, thread: usize) {
-        let positions: usize = self.result.iter().product();
         // SAFETY: samples lie inside their tensors, the part's sum is this task's, and pointers stay inside the
         // images, the gradient and the sum.
         unsafe {
             let sum = self.filter.partial.get(part).pointer().cast::<f32>();
             let add = samples.start > self::part(self.batch, part).start;
             let lines = samples.len() * self.result[0] * self.result[1];
-            let g = t.b.add(samples.start * positions * self.filters);
+            let g = self.gradients(t.b, samples.clone(), thread);
             let image = self.image(t.a, samples, thread);
             self.add_samples(lines, image, g, sum, add);
         }
@@ -615,7 +656,7 @@ impl Conv {
     /// # Safety
     /// As [`Conv::run`].
     unsafe fn sum_parts(&self, t: &Tensors) {
-        let filters = self.filters / self.groups.max(1);
+        let filters = if self.depthwise { self.filters } else { self.filters / self.groups.max(1) };
         let weights = self.taps() * self.group_channels();
         // SAFETY: `out` has the filter's size and the tasks are done.
         let out = unsafe { std::slice::from_raw_parts_mut(t.out, self.filters * weights) };
@@ -657,6 +698,11 @@ impl Conv {
         // A few lines at a time, so that all tiles find them in the cache.
         let at_once = CONTRACTED.div_ceil(self.result[2].max(1));
         for (i, runs) in self.filter.lines[..lines].chunks(at_once).enumerate() {
+            if self.depthwise {
+                // SAFETY: as below.
+                unsafe { self.depthwise_add(runs, image, g, sum, add || i > 0) };
+                continue;
+            }
             for group in 0..self.groups {
                 // SAFETY: taps, channels and filters lie inside the images, gradients and sums; behind the
                 // images there is room for a tile's width.
@@ -670,15 +716,17 @@ impl Conv {
                             left: if across { image } else { g },
                             left_rows: if across { &self.filter.seen } else { &self.filter.filters },
                             left_step: if across { image_step } else { filter_step },
+                            columnwise: false,
                             runs,
                             right: if across { g.add(column) } else { image.offset(seen) },
                             right_step: if across { filter_step } else { image_step },
+                            panel_step: 0,
                             out: sum.add(start + column),
                             out_rows: &self.filter.rows,
                             out_step: 1,
                             columns: self.shape.columns.min(columns - column),
-                            add: add || i > 0,
-                            after: After::nothing(),
+                            start: if add || i > 0 { Start::Out } else { Start::Zero },
+                            relu: false,
                         }
                     };
                     let columns = if across { filters } else { line };

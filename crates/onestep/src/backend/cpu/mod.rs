@@ -14,6 +14,7 @@ mod random;
 mod run;
 mod tape;
 mod tile;
+mod vector;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

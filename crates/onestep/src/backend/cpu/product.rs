@@ -2,7 +2,7 @@
 //! panels as wide as a tile, unless it lies that way already. Which one is packed follows from the shapes.
 
 use super::pool::Pool;
-use super::tile::{self, After, Isa, MAX_COLUMNS, Run, Shape, Tiles};
+use super::tile::{self, After, Isa, MAX_COLUMNS, Packing, Run, Shape, Start, Tiles};
 use crate::backend::host::Bytes;
 use crate::error::Result;
 
@@ -10,8 +10,14 @@ use crate::error::Result;
 const TASK_ROWS: usize = 96;
 /// Columns that one task computes, where there are few rows.
 const TASK_COLUMNS: usize = 128;
-/// Steps of the contracted axis done at once, so that a panel stays in the cache.
+/// Most steps of the contracted axis done at once where results lie in rows, so that a panel stays in the cache.
 const DEPTH: usize = 512;
+/// Steps of the contracted axis up to which scattered rows are walked in place.
+const IN_PLACE: usize = 128;
+/// Elements of the right operand that stay in the first level of the cache beside what passes by.
+const CACHED: usize = 5 << 10;
+/// Panels that one task packs.
+const TASK_PANELS: usize = 8;
 /// Multiply-adds below which a product stays on one thread.
 const WORTH_SHARING: usize = 1 << 22;
 
@@ -119,13 +125,18 @@ impl Product {
     }
 
     /// Whether the right operand must be packed: it does not lie in rows, is not a whole number of tiles
-    /// wide, or is walked so often that scattered rows would cost more than packing them; rows a multiple of
-    /// a page apart fight for the same lines of the cache.
+    /// wide, or is walked so often that scattered rows would cost more than packing them; many rows fight for
+    /// the same lines of the cache, those a multiple of a page apart most of all.
     fn packs(&self) -> bool {
-        if self.m > 2 * self.shape.rows && self.k > 16 && (self.right.row * 4) % 4096 == 0 {
-            return true;
-        }
-        self.right.column != 1 || !self.n.is_multiple_of(self.shape.columns) || self.m > 8 * self.shape.rows
+        let pages_apart = (self.right.row * 4) % 4096 == 0 && self.m > 2 * self.shape.rows && self.k > 16;
+        let scattered = self.m > 8 * self.shape.rows && self.k > IN_PLACE;
+        self.right.column != 1 || !self.n.is_multiple_of(self.shape.columns) || pages_apart || scattered
+    }
+
+    /// How many steps of the contracted axis are done at once. Sums come back from memory for the next steps, which
+    /// takes long where results lie in columns.
+    fn depth(&self) -> usize {
+        if self.out.column == 1 { DEPTH } else { 2 * DEPTH }
     }
 
     /// A rough count of cycles.
@@ -171,8 +182,12 @@ impl Product {
                 }
             };
             if self.panels.is_some() {
-                // SAFETY: each task packs a panel of its own.
-                pool.each(self.panel_count(), share, |panel, _| unsafe { self.pack(&p, panel) });
+                let count = self.panel_count();
+                let tasks = count.div_ceil(TASK_PANELS);
+                // SAFETY: each task packs panels of its own.
+                pool.each(tasks, share, |task, _| unsafe {
+                    self.pack(&p, task * TASK_PANELS..((task + 1) * TASK_PANELS).min(count));
+                });
             }
             let by_rows = self.by_rows();
             let tasks = if by_rows { self.m.div_ceil(TASK_ROWS) } else { self.n.div_ceil(TASK_COLUMNS) };
@@ -187,40 +202,25 @@ impl Product {
         }
     }
 
-    /// Packs one panel: the right operand's rows one after the other, as wide as a tile, zeros beyond its
-    /// last column.
+    /// Packs some panels: the right operand's rows one after the other, as wide as a tile. Beyond its last column
+    /// they are zero from the start.
     ///
     /// # Safety
     /// As [`Product::run`]; each panel must be packed by one thread.
-    unsafe fn pack(&self, p: &Pointers, panel: usize) {
+    unsafe fn pack(&self, p: &Pointers, panels: std::ops::Range<usize>) {
         let width = self.shape.columns;
-        let start = panel * width;
-        let columns = width.min(self.n - start);
-        let Layout { row, column } = self.right;
-        // SAFETY: source and panel have these extents.
-        unsafe {
-            let to = p.panels.add(panel * self.panel_len());
-            let from = p.right.offset(start as isize * column);
-            if column == 1 {
-                for k in 0..self.k {
-                    let (from, to) = (from.offset(k as isize * row), to.add(k * width));
-                    std::ptr::copy_nonoverlapping(from, to, columns);
-                    (columns..width).for_each(|j| *to.add(j) = 0.0);
-                }
-                return;
-            }
-            // Small squares, so that both sides stay in the cache.
-            for first in (0..self.k).step_by(16) {
-                let last = (first + 16).min(self.k);
-                for j in 0..columns {
-                    let from = from.offset(j as isize * column);
-                    (first..last).for_each(|k| *to.add(k * width + j) = *from.offset(k as isize * row));
-                }
-                for j in columns..width {
-                    (first..last).for_each(|k| *to.add(k * width + j) = 0.0);
-                }
-            }
-        }
+        let first = panels.start * width;
+        let packing = Packing {
+            from: p.right.wrapping_offset(first as isize * self.right.column),
+            row: self.right.row,
+            column: self.right.column,
+            rows: self.k,
+            columns: (panels.end * width).min(self.n) - first,
+            to: p.panels.wrapping_add(panels.start * self.panel_len()),
+            width,
+        };
+        // SAFETY: source and panels have these extents.
+        unsafe { tile::pack(self.isa, &packing) };
     }
 
     /// Computes some rows and columns.
@@ -229,32 +229,41 @@ impl Product {
     /// As [`Product::run`]; `columns` must start at a tile's edge, and every panel must be packed.
     unsafe fn part(&self, p: &Pointers, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) {
         let wide = self.shape.columns;
-        for depth in (0..self.k.max(1)).step_by(DEPTH) {
-            let len = DEPTH.min(self.k - depth.min(self.k));
-            for column in columns.clone().step_by(wide) {
+        let chunks = self.k.div_ceil(self.depth()).max(1);
+        for chunk in 0..chunks {
+            let (depth, end) = (self.k * chunk / chunks, self.k * (chunk + 1) / chunks);
+            // As many panels as stay in the cache while all rows pass by.
+            let at_once = (CACHED / (end - depth).max(1) / wide).max(1) * wide;
+            for column in columns.clone().step_by(at_once) {
                 // SAFETY: every pointer stays inside its matrix or panel.
                 unsafe {
-                    let (right, right_step) = match self.panels {
+                    let (right, right_step, panel_step) = match self.panels {
                         Some(_) => {
-                            (p.panels.add(column / wide * self.panel_len() + depth * wide).cast_const(), wide as isize)
+                            let panel = p.panels.add(column / wide * self.panel_len() + depth * wide);
+                            (panel.cast_const(), wide as isize, self.panel_len() as isize)
                         }
-                        None => (p.right.offset(depth as isize * self.right.row).add(column), self.right.row),
+                        None => {
+                            let right = p.right.offset(depth as isize * self.right.row).add(column);
+                            (right, self.right.row, wide as isize)
+                        }
                     };
-                    let runs = [Run { offset: depth as isize * self.left.column, right: 0, len }];
+                    let runs = [Run { offset: depth as isize * self.left.column, right: 0, len: end - depth }];
                     let tiles = Tiles {
                         shape: self.shape,
                         left: p.left.offset(rows.start as isize * self.left.row),
                         left_rows: &self.left_rows[..rows.len()],
                         left_step: self.left.column,
+                        columnwise: false,
                         runs: &runs,
                         right,
                         right_step,
+                        panel_step,
                         out: p.out.offset(rows.start as isize * self.out.row + column as isize * self.out.column),
                         out_rows: &self.out_rows[..rows.len()],
                         out_step: self.out.column,
-                        columns: wide.min(columns.end - column),
-                        add: depth > 0,
-                        after: if depth + len == self.k { p.after.from(rows.start, column) } else { After::nothing() },
+                        columns: at_once.min(columns.end - column),
+                        start: if chunk == 0 { p.after.start(rows.start, column) } else { Start::Out },
+                        relu: p.after.relu && chunk + 1 == chunks,
                     };
                     tile::compute(self.isa, &tiles);
                 }
@@ -275,9 +284,17 @@ mod tests {
     fn products_are_what_three_loops_say() {
         let isas = [Isa::widest(), Isa::Plain];
         let pool = Pool::new(2);
-        for [m, n, k] in
-            [[1, 1, 1], [7, 5, 3], [32, 10, 784], [13, 33, 600], [130, 70, 9], [70, 130, 17], [96, 64, 32], [3, 4, 0]]
-        {
+        for [m, n, k] in [
+            [1, 1, 1],
+            [7, 5, 3],
+            [32, 10, 784],
+            [13, 33, 600],
+            [130, 70, 9],
+            [70, 130, 17],
+            [96, 64, 32],
+            [20, 48, 1100],
+            [3, 4, 0],
+        ] {
             let (a, b) = (fill(1, m * k, -1.0, 1.0), fill(2, k * n, -1.0, 1.0));
             for layouts in 0..8 {
                 let layout = |bit: usize, rows: usize, columns: usize| match layouts >> bit & 1 {

@@ -2,7 +2,9 @@
 //! the contracted axis is walked. One text for every instruction set, chosen at run time.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
+use super::vector::{Four, Vector};
 use crate::error::{Error, Result};
 
 /// Columns of a tile at most, over all instruction sets.
@@ -16,9 +18,9 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Multiply-adds that tiles do for a product of these extents, the idle ones included.
+    /// Multiply-adds that tiles do for a product of these extents, those of idle columns included.
     pub(super) fn work(self, rows: usize, columns: usize) -> usize {
-        rows.next_multiple_of(self.rows) * columns.next_multiple_of(self.columns)
+        rows * columns.next_multiple_of(self.columns)
     }
 }
 
@@ -157,8 +159,9 @@ pub(super) struct Run {
     pub len: usize,
 }
 
-/// A column of tiles: `out[i][j] (+)= Σ left[i][k] · right[k][j]` for as many rows as there are and the
-/// columns of one tile.
+/// A block of tiles: `out[i][j] = start + Σ left[i][k] · right[k][j]`, or `left[i][k][j]` where left elements are
+/// of each column. Tiles of the same rows are computed one after the other, so all panels of the right operand
+/// should stay in the cache.
 pub(super) struct Tiles<'a> {
     /// Rows and columns of a tile, as [`Isa::shape`] gave them.
     pub shape: Shape,
@@ -168,12 +171,17 @@ pub(super) struct Tiles<'a> {
     pub left_rows: &'a [isize],
     /// Distance of left elements from step to step.
     pub left_step: isize,
+    /// Whether each column has left elements of its own, side by side, so that no columns are summed up; all of a
+    /// tile's columns can be read.
+    pub columnwise: bool,
     /// The contracted axis.
     pub runs: &'a [Run],
-    /// The first right row; columns lie side by side, and all of a tile's columns can be read.
+    /// The first right row; columns of a tile lie side by side, and all of them can be read.
     pub right: *const f32,
     /// Distance of right rows.
     pub right_step: isize,
+    /// Distance of a tile's right rows from those of the tile beside it.
+    pub panel_step: isize,
     /// Where results are counted from.
     pub out: *mut f32,
     /// The first result of each row; as many as there are left rows.
@@ -182,10 +190,22 @@ pub(super) struct Tiles<'a> {
     pub out_step: isize,
     /// Columns that are stored.
     pub columns: usize,
-    /// Whether results are added to what is there.
-    pub add: bool,
-    /// What happens to them then.
-    pub after: After,
+    /// What sums start from.
+    pub start: Start,
+    /// Whether results that are not above 0 become 0.
+    pub relu: bool,
+}
+
+/// What the sums of a block of tiles start from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start {
+    Zero,
+    /// The results that are there.
+    Out,
+    /// An element for each column.
+    Columns(*const f32),
+    /// An element for each row.
+    Rows(*const f32),
 }
 
 /// What happens to results before they are stored.
@@ -207,24 +227,19 @@ pub(super) enum Bias {
 }
 
 impl After {
-    pub(super) fn nothing() -> Self {
-        After { bias: Bias::None, relu: false }
-    }
-
-    /// The same for results from a row and column on.
+    /// What the sums of results from a row and column on start from.
     ///
     /// # Safety
     /// The bias must have an element for each row or column.
-    pub(super) unsafe fn from(self, row: usize, column: usize) -> Self {
+    pub(super) unsafe fn start(self, row: usize, column: usize) -> Start {
         // SAFETY: promised by the caller.
-        let bias = unsafe {
+        unsafe {
             match self.bias {
-                Bias::None => Bias::None,
-                Bias::Columns(bias) => Bias::Columns(bias.add(column)),
-                Bias::Rows(bias) => Bias::Rows(bias.add(row)),
+                Bias::None => Start::Zero,
+                Bias::Columns(bias) => Start::Columns(bias.add(column)),
+                Bias::Rows(bias) => Start::Rows(bias.add(row)),
             }
-        };
-        After { bias, ..self }
+        }
     }
 
     /// The same for the transposed results.
@@ -238,11 +253,147 @@ impl After {
     }
 }
 
-/// Computes a column of tiles.
+impl Start {
+    /// Whether vectors cannot start from it where results end within the tile.
+    fn is_late(self) -> bool {
+        matches!(self, Start::Out | Start::Columns(_))
+    }
+}
+
+/// A matrix that is packed into panels: its rows one after the other, as wide as a tile. What is beyond the last
+/// column stays as it is.
+pub(super) struct Packing {
+    /// The first element, and distances of rows and columns.
+    pub from: *const f32,
+    pub row: isize,
+    pub column: isize,
+    pub rows: usize,
+    pub columns: usize,
+    /// The first panel, of `rows` times `width` elements.
+    pub to: *mut f32,
+    pub width: usize,
+}
+
+/// Packs a matrix into panels.
 ///
 /// # Safety
-/// Every pointer and offset must reach what its field describes, the CPU must have `isa`, the shape must be
-/// one of its shapes, and `columns` must not exceed it.
+/// Every pointer must reach what its field describes and the CPU must have `isa`.
+pub(super) unsafe fn pack(isa: Isa, packing: &Packing) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx2 => pack_avx2(packing),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => pack_here(packing),
+            Isa::Plain => pack_here(packing),
+        }
+    }
+}
+
+/// # Safety
+/// As [`pack`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn pack_avx2(packing: &Packing) {
+    // SAFETY: passed on from the caller.
+    unsafe { pack_here(packing) }
+}
+
+/// # Safety
+/// As [`pack`].
+#[inline(always)]
+unsafe fn pack_here(p: &Packing) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let panels = || (0..p.columns).step_by(p.width).map(|c| (c, p.to.add(c * p.rows), p.width.min(p.columns - c)));
+        if p.column == 1 {
+            for k in 0..p.rows {
+                for (first, to, columns) in panels() {
+                    let (from, to) = (p.from.offset(k as isize * p.row).add(first), to.add(k * p.width));
+                    let whole = columns / 8 * 8;
+                    (0..whole).step_by(8).for_each(|j| copy::<8>(from.add(j), to.add(j)));
+                    (whole..columns).for_each(|j| *to.add(j) = *from.add(j));
+                }
+            }
+            return;
+        }
+        for (first, to, columns) in panels() {
+            let from = p.from.offset(first as isize * p.column);
+            // Small squares, so that both sides stay in the cache.
+            for k in (0..p.rows).step_by(SQUARE) {
+                for j in (0..columns).step_by(SQUARE) {
+                    let from = from.offset(k as isize * p.row + j as isize * p.column);
+                    let to = to.add(k * p.width + j);
+                    let (rows, columns) = (SQUARE.min(p.rows - k), SQUARE.min(columns - j));
+                    if p.row == 1 && rows == SQUARE && columns == SQUARE {
+                        transpose(from, p.column, to, p.width as isize);
+                        continue;
+                    }
+                    for j in 0..columns {
+                        (0..rows).for_each(|k| {
+                            *to.add(k * p.width + j) = *from.offset(k as isize * p.row + j as isize * p.column);
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Side of the squares that are transposed in registers.
+const SQUARE: usize = 4;
+
+/// # Safety
+/// Both pointers must be to `N` elements.
+#[inline(always)]
+unsafe fn copy<const N: usize>(from: *const f32, to: *mut f32) {
+    // SAFETY: promised by the caller.
+    unsafe { to.cast::<[f32; N]>().write_unaligned(from.cast::<[f32; N]>().read_unaligned()) }
+}
+
+/// Transposes a square of rows `from_row` and `to_row` apart.
+///
+/// # Safety
+/// Both pointers must be to such squares.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+unsafe fn transpose(from: *const f32, from_row: isize, to: *mut f32, to_row: isize) {
+    use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
+    // SAFETY: promised by the caller; every CPU of the architecture has SSE.
+    unsafe {
+        let row = |j: isize| _mm_loadu_ps(from.offset(j * from_row));
+        let (mut a, mut b, mut c, mut d) = (row(0), row(1), row(2), row(3));
+        _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+        [a, b, c, d]
+            .into_iter()
+            .enumerate()
+            .for_each(|(k, column)| _mm_storeu_ps(to.offset(k as isize * to_row), column));
+    }
+}
+
+/// Transposes a square of rows `from_row` and `to_row` apart.
+///
+/// # Safety
+/// Both pointers must be to such squares.
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn transpose(from: *const f32, from_row: isize, to: *mut f32, to_row: isize) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let row = |j: isize| from.offset(j * from_row).cast::<[f32; SQUARE]>().read_unaligned();
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        for k in 0..SQUARE {
+            to.offset(k as isize * to_row).cast::<[f32; SQUARE]>().write_unaligned([a[k], b[k], c[k], d[k]]);
+        }
+    }
+}
+
+/// Computes a block of tiles.
+///
+/// # Safety
+/// Every pointer and offset must reach what its field describes, the CPU must have `isa` and the shape must be
+/// one of its shapes.
 pub(super) unsafe fn compute(isa: Isa, tiles: &Tiles) {
     // SAFETY: passed on from the caller.
     unsafe {
@@ -252,293 +403,174 @@ pub(super) unsafe fn compute(isa: Isa, tiles: &Tiles) {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2(tiles),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon if tiles.shape.columns == 4 => run::<std::arch::aarch64::float32x4_t, 12, 1>(tiles),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => run::<std::arch::aarch64::float32x4_t, 12, 2>(tiles),
-            Isa::Plain if tiles.shape.columns == 4 => run::<Four, 8, 1>(tiles),
-            Isa::Plain => run::<Four, 4, 2>(tiles),
+            Isa::Neon => neon(tiles),
+            Isa::Plain => plain(tiles),
         }
     }
 }
 
-/// # Safety
-/// As [`compute`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512(tiles: &Tiles) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        match tiles.shape.columns {
-            16 => run::<std::arch::x86_64::__m512, 12, 1>(tiles),
-            _ => run::<std::arch::x86_64::__m512, 12, 2>(tiles),
-        }
-    }
-}
-
-/// # Safety
-/// As [`compute`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(tiles: &Tiles) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        match tiles.shape.columns {
-            8 => run::<std::arch::x86_64::__m256, 8, 1>(tiles),
-            _ => run::<std::arch::x86_64::__m256, 6, 2>(tiles),
-        }
-    }
-}
-
-/// # Safety
-/// As [`compute`], with tiles of `ROWS` rows and `WIDE` vectors.
-#[inline(always)]
-unsafe fn run<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles) {
-    let mut first = 0;
-    while first + ROWS <= tiles.left_rows.len() {
-        // SAFETY: passed on from the caller.
-        unsafe { one::<V, ROWS, WIDE>(tiles, first, ROWS) };
-        first += ROWS;
-    }
-    if first < tiles.left_rows.len() {
-        // SAFETY: passed on from the caller.
-        unsafe { one::<V, ROWS, WIDE>(tiles, first, tiles.left_rows.len() - first) };
-    }
-}
-
-/// One tile of the column, from row `first` on, of which `rows` are stored.
-///
-/// # Safety
-/// As [`run`].
-#[inline(always)]
-unsafe fn one<V: Vector, const ROWS: usize, const WIDE: usize>(tiles: &Tiles, first: usize, rows: usize) {
-    // SAFETY: the caller vouches for the instruction set and for every pointer.
-    unsafe {
-        let mut sums = [[V::zero(); WIDE]; ROWS];
-        // Rows beyond the last compute it again.
-        let left: [*const f32; ROWS] =
-            std::array::from_fn(|i| tiles.left.offset(tiles.left_rows[first + i.min(rows - 1)]));
-        for run in tiles.runs {
-            let mut right = tiles.right.offset(run.right);
-            let mut at = run.offset;
-            for _ in 0..run.len {
-                let b: [V; WIDE] = std::array::from_fn(|j| V::load(right.add(j * V::LANES)));
-                for i in 0..ROWS {
-                    let a = V::splat(*left[i].offset(at));
-                    for j in 0..WIDE {
-                        sums[i][j] = a.times_plus(b[j], sums[i][j]);
-                    }
-                }
-                at += tiles.left_step;
-                right = right.offset(tiles.right_step);
-            }
-        }
-        // Sums go to memory by constant places alone, so that they stay in registers until here.
-        let mut done = [MaybeUninit::<[f32; MAX_COLUMNS]>::uninit(); ROWS];
-        #[allow(clippy::needless_range_loop, reason = "an iterator over the sums puts them on the stack for good")]
-        for i in 0..ROWS {
-            for j in 0..WIDE {
-                sums[i][j].store(done[i].as_mut_ptr().cast::<f32>().add(j * V::LANES));
-            }
-        }
-        let whole_columns = tiles.columns == WIDE * V::LANES && tiles.out_step == 1;
-        for (i, (done, &out)) in done.iter().zip(&tiles.out_rows[first..first + rows]).enumerate() {
-            let (done, out) = (done.as_ptr().cast::<f32>(), tiles.out.offset(out));
-            if whole_columns {
-                for j in 0..WIDE {
-                    let out = out.add(j * V::LANES);
-                    let mut sum = V::load(done.add(j * V::LANES));
-                    if tiles.add {
-                        sum = V::load(out).plus(sum);
-                    }
-                    match tiles.after.bias {
-                        Bias::None => {}
-                        Bias::Columns(bias) => sum = sum.plus(V::load(bias.add(j * V::LANES))),
-                        Bias::Rows(bias) => sum = sum.plus(V::splat(*bias.add(first + i))),
-                    }
-                    if tiles.after.relu {
-                        sum = sum.positive();
-                    }
-                    sum.store(out);
-                }
-            } else {
-                for j in 0..tiles.columns {
-                    let out = out.offset(j as isize * tiles.out_step);
-                    let mut sum = *done.add(j);
-                    if tiles.add {
-                        sum += *out;
-                    }
-                    match tiles.after.bias {
-                        Bias::None => {}
-                        Bias::Columns(bias) => sum += *bias.add(j),
-                        Bias::Rows(bias) => sum += *bias.add(first + i),
-                    }
-                    *out = if tiles.after.relu && sum <= 0.0 { 0.0 } else { sum };
-                }
-            }
-        }
-    }
-}
-
-/// A vector of f32. All functions want the instruction set, and pointers to as many elements as lanes.
-trait Vector: Copy {
-    const LANES: usize;
-    unsafe fn zero() -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn splat(x: f32) -> Self;
-    /// self · b + c
-    unsafe fn times_plus(self, b: Self, c: Self) -> Self;
-    unsafe fn plus(self, b: Self) -> Self;
-    /// What is above 0 or NaN; 0 for the rest.
-    unsafe fn positive(self) -> Self;
-    unsafe fn store(self, to: *mut f32);
-}
-
-macro_rules! x86_vector {
-    ($vector:ident, $lanes:literal, $zero:ident, $load:ident, $splat:ident, $fma:ident, $add:ident, $max:ident, $store:ident) => {
-        #[cfg(target_arch = "x86_64")]
-        impl Vector for std::arch::x86_64::$vector {
-            const LANES: usize = $lanes;
-            #[inline(always)]
-            unsafe fn zero() -> Self {
-                // SAFETY: the caller vouches for the instruction set.
-                unsafe { std::arch::x86_64::$zero() }
-            }
-            #[inline(always)]
-            unsafe fn load(from: *const f32) -> Self {
-                // SAFETY: the caller vouches for the instruction set and the pointer.
-                unsafe { std::arch::x86_64::$load(from) }
-            }
-            #[inline(always)]
-            unsafe fn splat(x: f32) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
-                unsafe { std::arch::x86_64::$splat(x) }
-            }
-            #[inline(always)]
-            unsafe fn times_plus(self, b: Self, c: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
-                unsafe { std::arch::x86_64::$fma(self, b, c) }
-            }
-            #[inline(always)]
-            unsafe fn plus(self, b: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
-                unsafe { std::arch::x86_64::$add(self, b) }
-            }
-            #[inline(always)]
-            unsafe fn positive(self) -> Self {
-                // SAFETY: the caller vouches for the instruction set. The second operand is what a NaN gives; adding
-                // 0 makes 0 of -0.
+/// The block for an instruction set. Tiles are of equal height as far as possible, for an idle row costs as much as
+/// any: each height up to the shape's is compiled.
+macro_rules! compiled_for {
+    ($name:ident, $vector:ty, $($features:literal)?, [$($narrow:literal)*], [$($wide:literal)*]) => {
+        /// # Safety
+        /// As [`compute`].
+        $(#[target_feature(enable = $features)])?
+        unsafe fn $name(tiles: &Tiles) {
+            let rows = tiles.left_rows.len();
+            let count = rows.div_ceil(tiles.shape.rows).max(1);
+            let (height, higher) = (rows / count, rows % count);
+            let narrow = tiles.shape.columns == <$vector as Vector>::LANES;
+            let mut first = 0;
+            for tile in 0..count {
+                let height = height + usize::from(tile < higher);
+                // SAFETY: passed on from the caller.
                 unsafe {
-                    let zero = std::arch::x86_64::$zero();
-                    std::arch::x86_64::$add(std::arch::x86_64::$max(zero, self), zero)
+                    match (height, narrow, tiles.columnwise) {
+                        $(($narrow, true, false) => row_of_tiles::<$vector, $narrow, 1, false>(tiles, first),)*
+                        $(($wide, false, false) => row_of_tiles::<$vector, $wide, 2, false>(tiles, first),)*
+                        $(($narrow, true, true) => row_of_tiles::<$vector, $narrow, 1, true>(tiles, first),)*
+                        $(($wide, false, true) => row_of_tiles::<$vector, $wide, 2, true>(tiles, first),)*
+                        _ => {}
+                    }
                 }
-            }
-            #[inline(always)]
-            unsafe fn store(self, to: *mut f32) {
-                // SAFETY: the caller vouches for the instruction set and the pointer.
-                unsafe { std::arch::x86_64::$store(to, self) }
+                first += height;
             }
         }
     };
 }
 
-x86_vector!(
-    __m512,
-    16,
-    _mm512_setzero_ps,
-    _mm512_loadu_ps,
-    _mm512_set1_ps,
-    _mm512_fmadd_ps,
-    _mm512_add_ps,
-    _mm512_max_ps,
-    _mm512_storeu_ps
-);
-x86_vector!(
-    __m256,
-    8,
-    _mm256_setzero_ps,
-    _mm256_loadu_ps,
-    _mm256_set1_ps,
-    _mm256_fmadd_ps,
-    _mm256_add_ps,
-    _mm256_max_ps,
-    _mm256_storeu_ps
-);
-
+#[cfg(target_arch = "x86_64")]
+compiled_for!(avx512, std::arch::x86_64::__m512, "avx512f", [1 2 3 4 5 6 7 8 9 10 11 12], [1 2 3 4 5 6 7 8 9 10 11 12]);
+#[cfg(target_arch = "x86_64")]
+compiled_for!(avx2, std::arch::x86_64::__m256, "avx2,fma", [1 2 3 4 5 6 7 8], [1 2 3 4 5 6]);
 #[cfg(target_arch = "aarch64")]
-impl Vector for std::arch::aarch64::float32x4_t {
-    const LANES: usize = 4;
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        // SAFETY: every CPU of the architecture has NEON.
-        unsafe { std::arch::aarch64::vdupq_n_f32(0.0) }
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: as above; the caller vouches for the pointer.
-        unsafe { std::arch::aarch64::vld1q_f32(from) }
-    }
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> Self {
-        // SAFETY: every CPU of the architecture has NEON.
-        unsafe { std::arch::aarch64::vdupq_n_f32(x) }
-    }
-    #[inline(always)]
-    unsafe fn times_plus(self, b: Self, c: Self) -> Self {
-        // SAFETY: as above.
-        unsafe { std::arch::aarch64::vfmaq_f32(c, self, b) }
-    }
-    #[inline(always)]
-    unsafe fn plus(self, b: Self) -> Self {
-        // SAFETY: as above.
-        unsafe { std::arch::aarch64::vaddq_f32(self, b) }
-    }
-    #[inline(always)]
-    unsafe fn positive(self) -> Self {
-        // SAFETY: as above.
-        unsafe { std::arch::aarch64::vmaxq_f32(self, Self::zero()) }
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: as above; the caller vouches for the pointer.
-        unsafe { std::arch::aarch64::vst1q_f32(to, self) }
+compiled_for!(neon, std::arch::aarch64::float32x4_t, , [1 2 3 4 5 6 7 8 9 10 11 12], [1 2 3 4 5 6 7 8 9 10 11 12]);
+compiled_for!(plain, Four, , [1 2 3 4 5 6 7 8], [1 2 3 4]);
+
+/// The tiles of `ROWS` rows from `first` on.
+///
+/// # Safety
+/// As [`compute`].
+#[inline(always)]
+unsafe fn row_of_tiles<V: Vector, const ROWS: usize, const WIDE: usize, const COLUMNWISE: bool>(
+    tiles: &Tiles,
+    first: usize,
+) {
+    // SAFETY: the caller vouches for the instruction set and for every pointer.
+    unsafe {
+        let left: [*const f32; ROWS] =
+            std::array::from_fn(|i| tiles.left.offset(*tiles.left_rows.get_unchecked(first + i)));
+        let out = |i: usize, column: usize| tiles.out.offset(*tiles.out_rows.get_unchecked(first + i)).add(column);
+        let width = WIDE * V::LANES;
+        let mut panel = tiles.right;
+        for column in (0..tiles.columns).step_by(width) {
+            let whole = tiles.columns - column >= width && tiles.out_step == 1;
+            // Sums are only indexed by constants and in short loops, otherwise they would live on the stack.
+            let mut sums = [[V::zero(); WIDE]; ROWS];
+            match tiles.start {
+                Start::Out if whole => {
+                    for i in 0..ROWS {
+                        for j in 0..WIDE {
+                            sums[i][j] = V::load(out(i, column).add(j * V::LANES));
+                        }
+                    }
+                }
+                Start::Columns(bias) if whole => {
+                    for i in 0..ROWS {
+                        for j in 0..WIDE {
+                            sums[i][j] = V::load(bias.add(column + j * V::LANES));
+                        }
+                    }
+                }
+                Start::Rows(bias) => {
+                    for i in 0..ROWS {
+                        for j in 0..WIDE {
+                            sums[i][j] = V::splat(*bias.add(first + i));
+                        }
+                    }
+                }
+                _ => {}
+            }
+            for run in tiles.runs {
+                let mut right = panel.offset(run.right);
+                let mut at = run.offset + if COLUMNWISE { column as isize } else { 0 };
+                for _ in 0..run.len {
+                    let b: [V; WIDE] = std::array::from_fn(|j| V::load(right.add(j * V::LANES)));
+                    for i in 0..ROWS {
+                        let left = left[i].offset(at);
+                        for j in 0..WIDE {
+                            let a = if COLUMNWISE { V::load(left.add(j * V::LANES)) } else { V::splat(*left) };
+                            sums[i][j] = a.times_plus(b[j], sums[i][j]);
+                        }
+                    }
+                    at += tiles.left_step;
+                    right = right.offset(tiles.right_step);
+                }
+            }
+            panel = panel.wrapping_offset(tiles.panel_step);
+            if tiles.relu && (whole || !tiles.start.is_late()) {
+                for i in 0..ROWS {
+                    for j in 0..WIDE {
+                        sums[i][j] = sums[i][j].positive();
+                    }
+                }
+            }
+            if whole {
+                for i in 0..ROWS {
+                    for j in 0..WIDE {
+                        sums[i][j].store(out(i, column).add(j * V::LANES));
+                    }
+                }
+            } else {
+                let mut done = [MaybeUninit::<[f32; MAX_COLUMNS]>::uninit(); ROWS];
+                for i in 0..ROWS {
+                    for j in 0..WIDE {
+                        sums[i][j].store(done[i].as_mut_ptr().cast::<f32>().add(j * V::LANES));
+                    }
+                }
+                let columns = column..(column + width).min(tiles.columns);
+                store_each(tiles, done.as_ptr().cast(), first..first + ROWS, columns);
+            }
+        }
     }
 }
 
-/// Four lanes in plain Rust, which every compiler turns into 128-bit vectors.
-#[derive(Clone, Copy)]
-struct Four([f32; 4]);
-
-impl Vector for Four {
-    const LANES: usize = 4;
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        Four([0.0; 4])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for the pointer.
-        Four(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> Self {
-        Four([x; 4])
-    }
-    #[inline(always)]
-    unsafe fn times_plus(self, b: Self, c: Self) -> Self {
-        Four(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn plus(self, b: Self) -> Self {
-        Four(std::array::from_fn(|i| self.0[i] + b.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn positive(self) -> Self {
-        Four(self.0.map(|x| if x <= 0.0 { 0.0 } else { x }))
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for the pointer.
-        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+/// Stores sums where vectors of a row do not fit: results lie in columns, or end within the tile.
+///
+/// # Safety
+/// As [`compute`]; `sums` has a row of [`MAX_COLUMNS`] for each row.
+#[inline(never)]
+unsafe fn store_each(tiles: &Tiles, sums: *const f32, rows: Range<usize>, columns: Range<usize>) {
+    let (start, relu, step) = (tiles.start, tiles.relu, tiles.out_step);
+    let out_rows = &tiles.out_rows[rows];
+    // SAFETY: promised by the caller.
+    unsafe {
+        let out = tiles.out.offset(columns.start as isize * step);
+        let adjacent = || out_rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let columns_lie_whole = step != 1 && !start.is_late() && adjacent();
+        let squares =
+            if columns_lie_whole { [out_rows.len(), columns.len()].map(|n| n / SQUARE * SQUARE) } else { [0; 2] };
+        for i in (0..squares[0]).step_by(SQUARE) {
+            for j in (0..squares[1]).step_by(SQUARE) {
+                let to = out.offset(out_rows[i] + j as isize * step);
+                transpose(sums.add(i * MAX_COLUMNS + j), MAX_COLUMNS as isize, to, step);
+            }
+        }
+        for (i, row) in out_rows.iter().enumerate() {
+            let out = out.offset(*row);
+            let first = if i < squares[0] { squares[1] } else { 0 };
+            for j in first..columns.len() {
+                let out = out.offset(j as isize * step);
+                let mut sum = *sums.add(i * MAX_COLUMNS + j);
+                match start {
+                    Start::Zero | Start::Rows(_) => {}
+                    Start::Out => sum += *out,
+                    Start::Columns(bias) => sum += *bias.add(columns.start + j),
+                }
+                *out = if relu && sum <= 0.0 { 0.0 } else { sum };
+            }
+        }
     }
 }
 
