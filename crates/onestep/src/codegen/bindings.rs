@@ -60,8 +60,6 @@ pub(super) struct Slot {
     /// Elements that every access takes at once; 1 where some take one.
     pub width: usize,
     pub written: bool,
-    /// Whether no other buffer of the kernel shares its memory, or none of them is written.
-    pub alone: bool,
 }
 
 /// What a language can bind.
@@ -131,7 +129,6 @@ pub(super) fn collect<'a>(
                 first: offset.unwrap_or_else(|| panic!("onestep bug: memory is not planned")) / dtype.size(),
                 width: 1,
                 written: writes_arena,
-                alone: true,
             },
             _ => Slot {
                 name: format!("b{}", id.0),
@@ -140,7 +137,6 @@ pub(super) fn collect<'a>(
                 first: 0,
                 width: u.width.unwrap_or(1),
                 written: u.written || (rules.words && arena(&id) && writes_arena),
-                alone: alone(id),
             },
         };
         let bound = if joined && arena(&id) { Bound::Arena } else { Bound::Buffer(id) };

@@ -1,7 +1,7 @@
 //! Products and convolutions for CUDA as tiles: a block of threads computes a tile of results, with what it
 //! reads of both operands staged in shared memory. A convolution is the product it implies; nothing is copied
-//! to make it one. Long sums are shared by the threads of a block, by the blocks of a cluster, and then by
-//! further blocks whose partial sums a second kernel adds, always in a fixed order.
+//! to make it one. Long sums are shared by groups of a block's threads, and longer ones by several blocks whose
+//! partial sums a second kernel adds, always in a fixed order.
 
 use std::fmt::Write as _;
 
@@ -16,8 +16,6 @@ use crate::plan::{Affine, Axis, Contraction, Guard, Let, Load, LoopKernel, Phase
 pub struct Tiling {
     /// Blocks that run side by side.
     pub multiprocessors: usize,
-    /// Most blocks of a cluster; 1 where there are none.
-    pub cluster: usize,
 }
 
 /// Prints a loop nest that is a contraction: one kernel, or two where the first leaves partial sums in scratch
@@ -57,8 +55,7 @@ struct Shape {
     k: usize,
     /// Groups of threads that share the steps.
     groups: usize,
-    /// Blocks of a cluster that share the sum, and further parts of it.
-    cluster: usize,
+    /// Blocks that share the sum.
     parts: usize,
 }
 
@@ -66,30 +63,34 @@ struct Shape {
 const THREADS: usize = 256;
 /// Rows and columns of results that a thread holds.
 const OWN: usize = 4;
+/// Elements that a thread moves at once where they lie together.
+const VECTOR: usize = 4;
+/// Elements of an operand's tile that are staged at once.
+const STAGED: usize = 4096;
+/// Steps of the sum that one block walks at least before others share it, and most blocks that do.
+const WORTH_PARTS: usize = 256;
+const MOST_PARTS: usize = 64;
 
 impl Shape {
     fn choose(product: &Contraction, tiling: Tiling) -> Self {
         let [batch, m, n, k] = [&product.batch, &product.m, &product.n, &product.k].map(Axis::extent);
         let blocks = |tm: usize, tn: usize| m.div_ceil(tm) * n.div_ceil(tn) * batch;
-        let side = |extent: usize, most: usize| extent.next_power_of_two().clamp(16, most);
-        let (mut tm, mut tn) = (side(m, 64), side(n, 64));
+        let side = |extent: usize| extent.next_power_of_two().clamp(16, 64);
+        let (mut tm, mut tn) = (side(m), side(n));
+        let most = if k > 4 * WORTH_PARTS { k.div_ceil(WORTH_PARTS).min(MOST_PARTS) } else { 1 };
         // Smaller tiles where large ones leave multiprocessors without work.
-        while blocks(tm, tn) < tiling.multiprocessors && (tm > 32 || tn > 32) {
+        while blocks(tm, tn) * most < tiling.multiprocessors && (tm > 16 || tn > 16) {
             if tm >= tn { tm /= 2 } else { tn /= 2 }
         }
         let groups = THREADS / (tm * tn / (OWN * OWN));
-        let step = (2048 / tm.max(tn)).clamp(32, 64).max(groups);
-        let wanted = (2 * tiling.multiprocessors / blocks(tm, tn)).max(1);
-        let possible = k.div_ceil(step).max(1);
-        let cuts = wanted.min(possible);
-        let cluster = (1 << cuts.ilog2()).min(tiling.cluster.max(1));
-        let parts = if cuts > 2 * cluster { cuts.div_ceil(cluster) } else { 1 };
-        Shape { m: tm, n: tn, k: step, groups, cluster, parts }
+        let step = (STAGED / tm.max(tn)).min(k.max(1)).next_multiple_of(groups.max(VECTOR));
+        let parts = (2 * tiling.multiprocessors).div_ceil(blocks(tm, tn)).min(most);
+        Shape { m: tm, n: tn, k: step, groups, parts }
     }
 
     /// Steps of the sum that a block walks.
     fn chunk(&self, k: usize) -> usize {
-        k.div_ceil(self.cluster * self.parts).max(1)
+        k.div_ceil(self.parts).next_multiple_of(VECTOR)
     }
 }
 
@@ -119,35 +120,33 @@ struct Printed<'a> {
 
 impl Printed<'_> {
     /// The kernel's first line, with scratch memory if it is used.
-    fn signature(&self, entry: &str, attributes: &str, scratch: Option<Access>) -> (String, Vec<Binding>) {
+    fn signature(&self, entry: &str, scratch: Option<Access>) -> (String, Vec<Binding>) {
         let mut bound: Vec<Binding> = self.bindings.list.iter().map(|b| b.0).collect();
         let extra = scratch.map(|access| {
             bound.push(Binding { bound: Bound::Workspace, access });
             let constant = if access == Access::Read { "const " } else { "" };
             format!("    {constant}float* workspace")
         });
-        (cuda::signature(entry, THREADS, attributes, &self.bindings.list, extra), bound)
+        (cuda::signature(entry, THREADS, &self.bindings.list, extra), bound)
     }
 
     /// The tile kernel.
     fn tiles(&self, entry: &str) -> Source {
-        let Shape { m: tm, n: tn, k: tk, groups, cluster, parts } = self.shape;
+        let Shape { m: tm, n: tn, k: tk, groups, parts } = self.shape;
         let Contraction { batch, m, n, k, left, right, .. } = self.product;
         let (mt, nt) = (m.extent().div_ceil(tm), n.extent().div_ceil(tn));
-        let cuts = cluster * parts;
         let per_group = THREADS / groups;
         let (row_m, row_n) = (tm + 4, tn + 4);
         let staged = tk * (row_m + row_n);
         let shared = staged.max(groups * tm * tn);
-        let clusters = if cluster > 1 { format!("__cluster_dims__({cluster}, 1, 1) ") } else { String::new() };
-        let (head, bound) = self.signature(entry, &clusters, (parts > 1).then_some(Access::ReadWrite));
+        let (head, bound) = self.signature(entry, (parts > 1).then_some(Access::ReadWrite));
         let mut t = Text { text: head, depth: 1 };
         t.line(format!("__shared__ float4 staged[{}];", shared.div_ceil(4)));
         t.line("float* const shared = reinterpret_cast<float*>(staged);".into());
         t.line("take_turn();".into());
         t.line("const int thread = threadIdx.x;".into());
-        t.line(format!("const int part = blockIdx.x % {cuts};"));
-        t.line(format!("const int tile = blockIdx.x / {cuts};"));
+        t.line(format!("const int part = blockIdx.x % {parts};"));
+        t.line(format!("const int tile = blockIdx.x / {parts};"));
         t.line(format!("const int m0 = tile % {mt} * {tm};"));
         t.line(format!("const int n0 = tile / {mt} % {nt} * {tn};"));
         t.lines(decode(batch, &format!("(tile / {})", mt * nt), |var| self.uses(var, 0) || self.uses(var, 1)));
@@ -155,14 +154,14 @@ impl Printed<'_> {
         t.line(format!("const int k_first = part * {chunk};"));
         t.line(format!("const int k_end = min(k_first + {chunk}, {});", k.extent()));
         let sides = [
-            Side { printed: self, load: left, axis: m, origin: "m0", name: "a", width: tm, row: row_m, at: 0 },
+            Side { printed: self, load: left, axis: m, origin: "m0", name: "a", width_of_tile: tm, row: row_m, at: 0 },
             Side {
                 printed: self,
                 load: right,
                 axis: n,
                 origin: "n0",
                 name: "b",
-                width: tn,
+                width_of_tile: tn,
                 row: row_n,
                 at: tk * row_m,
             },
@@ -179,8 +178,9 @@ impl Printed<'_> {
         t.open(format!("if (k0 + {tk} < k_end) {{"));
         sides.iter().for_each(|side| side.fetch(&mut t, tk, &format!("k0 + {tk}")));
         t.close();
+        t.line(format!("const int k_count = min(k_end - k0, {tk});"));
         t.line("#pragma unroll 8".into());
-        t.open(format!("for (int k = group; k < {tk}; k += {groups}) {{"));
+        t.open(format!("for (int k = group; k < k_count; k += {groups}) {{"));
         t.line(format!("const float4 x = *reinterpret_cast<const float4*>(shared + k * {row_m} + own_m);"));
         t.line(format!(
             "const float4 y = *reinterpret_cast<const float4*>(shared + {} + k * {row_n} + own_n);",
@@ -199,12 +199,12 @@ impl Printed<'_> {
         self.gather(&mut t);
         t.depth = 0;
         t.line("}".into());
-        self.source(entry, t.text, cuts * mt * nt * batch.extent(), bound)
+        self.source(entry, t.text, parts * mt * nt * batch.extent(), bound)
     }
 
     /// Adds what the groups and the cluster's blocks hold of a tile, and stores it.
     fn gather(&self, t: &mut Text) {
-        let Shape { m: tm, n: tn, groups, cluster, parts, .. } = self.shape;
+        let Shape { m: tm, n: tn, groups, parts, .. } = self.shape;
         let Contraction { m, n, carry, .. } = self.product;
         let sum = format!("c{carry}");
         t.line("#pragma unroll".into());
@@ -215,18 +215,8 @@ impl Printed<'_> {
             tm * tn
         ));
         t.close();
-        if cluster > 1 {
-            t.line("cluster_barrier();".into());
-            t.line(format!("const int rank = part % {cluster};"));
-        } else {
-            t.line("__syncthreads();".into());
-        }
-        let share = (tm * tn).div_ceil(cluster);
-        let (first, end) = match cluster {
-            1 => ("thread".to_string(), format!("{}", tm * tn)),
-            _ => (format!("rank * {share} + thread"), format!("min((rank + 1) * {share}, {})", tm * tn)),
-        };
-        t.open(format!("for (int at = {first}; at < {end}; at += {THREADS}) {{"));
+        t.line("__syncthreads();".into());
+        t.open(format!("for (int at = thread; at < {}; at += {THREADS}) {{", tm * tn));
         // Neighbouring threads store neighbouring results.
         let (place, row, column) = match self.rows_are_near() {
             true => (format!("at % {tm} * {tn} + at / {tm}"), format!("at % {tm}"), format!("at / {tm}")),
@@ -234,43 +224,28 @@ impl Printed<'_> {
         };
         t.line(format!("const int place = {place};"));
         t.line(format!("float {sum} = 0.0f;"));
-        if cluster > 1 {
-            t.open(format!("for (int block = 0; block < {cluster}; ++block) {{"));
-        }
         t.line("#pragma unroll".into());
-        t.open(format!("for (int g = 0; g < {groups}; ++g) {{"));
-        match cluster {
-            1 => t.line(format!("{sum} += shared[g * {} + place];", tm * tn)),
-            _ => t.line(format!("{sum} += shared_of(shared + g * {} + place, block);", tm * tn)),
-        }
-        t.close();
-        if cluster > 1 {
-            t.close();
-        }
+        t.line(format!("for (int g = 0; g < {groups}; ++g) {sum} += shared[g * {} + place];", tm * tn));
         t.line(format!("const int m = m0 + {row};"));
         t.line(format!("const int n = n0 + {column};"));
         t.line(format!("if (m >= {} || n >= {}) continue;", m.extent(), n.extent()));
         if parts > 1 {
             let (all, tiles) = (m.extent() * n.extent(), m.extent().div_ceil(tm) * n.extent().div_ceil(tn));
             let result = format!("tile / {tiles} * {all} + m * {} + n", n.extent());
-            t.line(format!("workspace[part / {cluster} * {} + {result}] = {sum};", results(self.product)));
+            t.line(format!("workspace[part * {} + {result}] = {sum};", results(self.product)));
         } else {
             t.lines(decode(m, "m", |var| self.uses(var, 1)));
             t.lines(decode(n, "n", |var| self.uses(var, 1)));
             self.finish(t);
         }
         t.close();
-        if cluster > 1 {
-            // A block's sums must outlive those that read them.
-            t.line("cluster_barrier();".into());
-        }
     }
 
     /// The kernel that adds partial sums.
     fn sums(&self, entry: &str) -> Source {
         let Contraction { batch, m, n, carry, .. } = self.product;
         let results = results(self.product);
-        let (head, bound) = self.signature(entry, "", Some(Access::Read));
+        let (head, bound) = self.signature(entry, Some(Access::Read));
         let mut t = Text { text: head, depth: 1 };
         t.line("take_turn();".into());
         t.line(format!("const int at = blockIdx.x * {THREADS} + threadIdx.x;"));
@@ -308,7 +283,8 @@ impl Printed<'_> {
     }
 
     fn source(&self, entry: &str, kernel: String, groups: usize, bindings: Vec<Binding>) -> Source {
-        let helpers = helpers::used(cuda::HELPERS, &kernel);
+        let mut helpers = cuda::Cuda.definitions(&kernel);
+        helpers.extend(helpers::used(cuda::HELPERS, &kernel));
         Source { entry: entry.into(), helpers, kernel, threads: THREADS, groups: [groups, 1, 1], bindings }
     }
 }
@@ -330,7 +306,7 @@ struct Side<'a> {
     origin: &'static str,
     name: &'static str,
     /// The tile's width on that axis, and the distance of its steps in shared memory.
-    width: usize,
+    width_of_tile: usize,
     row: usize,
     /// Where it begins in shared memory.
     at: usize,
@@ -343,18 +319,37 @@ impl Side<'_> {
         near(&self.printed.product.k) || !near(self.axis)
     }
 
-    fn loads(&self, tk: usize) -> usize {
-        (self.width * tk).div_ceil(THREADS)
+    /// Elements that a thread moves at once: several where they lie together, all of them there or none.
+    fn width(&self) -> usize {
+        let axis = if self.along_k() { &self.printed.product.k } else { self.axis };
+        let Some(&(var, extent)) = axis.vars.last() else { return 1 };
+        let whole = |c: i64| c % VECTOR as i64 == 0;
+        let Load { index, guards, .. } = self.load;
+        let lets = &self.printed.nest.phases[0].lets;
+        let apart = |a: &Affine| a.coefficient(var) == 0;
+        let together = extent.is_multiple_of(VECTOR)
+            && index.coefficient(var) == 1
+            && whole(index.offset)
+            && index.terms.iter().all(|&(v, c)| v == var || whole(c))
+            && guards.iter().all(|g| apart(&g.expr))
+            && lets.iter().all(|l| matches!(l, Let::Div(a, _) | Let::Rem(a, _) if apart(a)));
+        if together { VECTOR } else { 1 }
     }
 
-    /// Place on its own axis and step of the `i`-th element that a thread loads, counted from the tile's corner.
+    fn loads(&self, tk: usize) -> usize {
+        (self.width_of_tile * tk / self.width()).div_ceil(THREADS)
+    }
+
+    /// Place on its own axis and step of the first of the `i`-th elements that a thread moves, counted from the
+    /// tile's corner.
     fn place(&self, tk: usize) -> [String; 2] {
-        match self.along_k() {
-            true => [format!("(thread + i * {THREADS}) / {tk}"), format!("(thread + i * {THREADS}) % {tk}")],
-            false => {
-                let width = self.width;
-                [format!("(thread + i * {THREADS}) % {width}"), format!("(thread + i * {THREADS}) / {width}")]
-            }
+        let (at, wide) = (format!("(thread + i * {THREADS})"), self.width_of_tile);
+        match (self.along_k(), self.width()) {
+            (true, 1) => [format!("{at} / {tk}"), format!("{at} % {tk}")],
+            // Neighbouring threads take neighbouring rows: what they put into shared memory lies side by side.
+            (true, width) => [format!("{at} % {wide}"), format!("{at} / {wide} * {width}")],
+            (false, 1) => [format!("{at} % {wide}"), format!("{at} / {wide}")],
+            (false, width) => [format!("{at} % {} * {width}", wide / width), format!("{at} / {}", wide / width)],
         }
     }
 
@@ -393,7 +388,7 @@ impl Side<'_> {
         let (n, count) = (self.name, self.loads(tk));
         let mut maps: Vec<(usize, &Affine)> = self.maps().into_iter().enumerate().collect();
         maps.retain(|(i, _)| self.is_used(*i));
-        t.line(format!("float {n}_next[{count}];"));
+        t.line(format!("float {n}_next[{count}][{}];", self.width()));
         t.line(format!("bool {n}_in[{count}];"));
         maps.iter().for_each(|(i, _)| t.line(format!("int {n}_map{i}[{count}];")));
         t.line("#pragma unroll".into());
@@ -433,10 +428,20 @@ impl Side<'_> {
             t.line(format!("const int q{i} = {place};"));
             inside.push(format!("q{i} >= {low} && q{i} < {high}"));
         }
-        t.line(format!("{n}_next[i] = 0.0f;"));
         let index = value(lets.len() + self.load.guards.len(), &self.load.index);
-        let element = cuda::Cuda.load(&self.printed.bindings.slots[&self.load.buffer], &index);
-        t.line(format!("if ({}) {n}_next[i] = {element};", inside.join(" && ")));
+        let slot = &self.printed.bindings.slots[&self.load.buffer];
+        let width = self.width();
+        (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = 0.0f;")));
+        t.open(format!("if ({}) {{", inside.join(" && ")));
+        if width == 1 {
+            t.line(format!("{n}_next[i][0] = {};", cuda::Cuda.load(slot, &index)));
+        } else {
+            let (ty, all) = (cuda::Cuda.vector_type(slot, width), cuda::Cuda.vector_load(slot, width, &index));
+            t.line(format!("const {ty} v = {all};"));
+            let part = |j: usize| cuda::Cuda.vector_get(slot, width, "v", &j.to_string());
+            (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = {};", part(j))));
+        }
+        t.close();
         t.close();
     }
 
@@ -446,10 +451,21 @@ impl Side<'_> {
         let [own, step] = self.place(tk);
         t.line("#pragma unroll".into());
         t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
-        let store = format!("shared[{} + {step} * {} + {own}] = {n}_next[i];", self.at, self.row);
-        match (self.width * tk).is_multiple_of(THREADS) {
-            true => t.line(store),
-            false => t.line(format!("if (thread + i * {THREADS} < {}) {store}", self.width * tk)),
+        let width = self.width();
+        let whole = (self.width_of_tile * tk / width).is_multiple_of(THREADS);
+        if !whole {
+            t.open(format!("if (thread + i * {THREADS} < {}) {{", self.width_of_tile * tk / width));
+        }
+        t.line(format!("float* const to = shared + {} + ({step}) * {} + ({own});", self.at, self.row));
+        if width == 1 || self.along_k() {
+            (0..width).for_each(|j| t.line(format!("to[{}] = {n}_next[i][{j}];", j * self.row)));
+        } else {
+            let parts: Vec<String> = (0..width).map(|j| format!("{n}_next[i][{j}]")).collect();
+            t.line(format!("*reinterpret_cast<float4*>(to) = make_float4({});", parts.join(", ")));
+        }
+        t.depth -= !whole as usize;
+        if !whole {
+            t.line("}".into());
         }
         t.close();
     }

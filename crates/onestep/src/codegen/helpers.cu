@@ -147,22 +147,6 @@ __device__ inline float uniform(unsigned word) {
   return (float)(word >> 8) * (1.0f / 16777216.0f);
 }
 
-// Waits for all threads of the cluster, which then see each other's shared memory.
-__device__ inline void cluster_barrier() {
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
-// What another block of the cluster holds at the same place of its shared memory.
-__device__ inline float shared_of(const float* mine, int block) {
-  const unsigned here = (unsigned)__cvta_generic_to_shared(mine);
-  unsigned there;
-  float value;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(here), "r"(block));
-  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(there) : "memory");
-  return value;
-}
-
 // Lets the kernels that depend on this one come to the device, and waits for what this one depends on.
 __device__ inline void take_turn() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900

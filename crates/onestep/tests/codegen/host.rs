@@ -26,9 +26,9 @@ pub struct Job {
     pub plan: Plan,
 }
 
-/// What a contraction's tiles may use on the host, and on a GPU with clusters.
-const HOST: Tiling = Tiling { multiprocessors: 8, cluster: 1 };
-const GPU: Tiling = Tiling { multiprocessors: 132, cluster: 8 };
+/// What tiles may use: little on the host, which runs blocks one after the other.
+const HOST: Tiling = Tiling { multiprocessors: 8 };
+const GPU: Tiling = Tiling { multiprocessors: 132 };
 
 /// Each launch of a plan: its kernels in order, and the bytes of their scratch memory.
 fn work(plan: &Plan, tiling: Tiling) -> Vec<(Vec<Source>, usize)> {

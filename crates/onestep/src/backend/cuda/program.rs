@@ -102,8 +102,7 @@ impl Work {
                 call.name()
             )));
         }
-        let cluster = if shared.gpu.architecture >= 90 { 8 } else { 1 };
-        let tiling = Tiling { multiprocessors: shared.gpu.multiprocessors, cluster };
+        let tiling = Tiling { multiprocessors: shared.gpu.multiprocessors };
         let (sources, workspace) = codegen::print_tiled(plan, kernels.clone(), tiling)?;
         Ok(Work { kernels, sources, workspace })
     }
