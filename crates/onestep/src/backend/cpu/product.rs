@@ -276,6 +276,7 @@ const _: () = assert!(TASK_COLUMNS.is_multiple_of(MAX_COLUMNS));
 
 #[cfg(test)]
 mod tests {
+    use super::super::tile::Bias;
     use super::*;
     use crate::testing::fill;
 
@@ -306,7 +307,15 @@ mod tests {
                     let mut out = vec![f32::NAN; m * n];
                     let product = Product::new(isa, [1, m, n, k], [lo, la, lb], [0; 3]).unwrap();
                     // SAFETY: the vectors have the extents and layouts given.
-                    unsafe { product.run(&pool, out.as_mut_ptr(), a.as_ptr(), b.as_ptr(), After::nothing()) };
+                    unsafe {
+                        product.run(
+                            &pool,
+                            out.as_mut_ptr(),
+                            a.as_ptr(),
+                            b.as_ptr(),
+                            After { bias: Bias::None, relu: false },
+                        )
+                    };
                     for i in 0..m {
                         for j in 0..n {
                             let at =
