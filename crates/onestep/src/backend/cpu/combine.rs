@@ -72,10 +72,9 @@ pub(super) fn mark_scalars(steps: &mut [Step], same: impl Fn(usize) -> bool) {
     };
     for step in steps {
         match step {
-            Step::Binary { to, op: Binary::Mul, a, b, dtype: DType::F32 } => {
-                if order(a, b) {
-                    *step = Step::Scale { to: *to, a: *a, by: *b };
-                }
+            Step::Binary { to, op: Binary::Mul, a, b, dtype: DType::F32 } if same(*a) | same(*b) => {
+                order(a, b);
+                *step = Step::Scale { to: *to, a: *a, by: *b };
             }
             Step::MulAdd { a, b, c, scalars, .. } => *scalars = [order(a, b), same(*c)],
             Step::MulSub { a, b, scalar, .. } => *scalar = order(a, b),
