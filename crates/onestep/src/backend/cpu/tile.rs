@@ -453,6 +453,7 @@ compiled_for!(plain, Four, , [1 2 3 4 5 6 7 8], [1 2 3 4]);
 /// # Safety
 /// As [`compute`].
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "an iterator over the sums puts them on the stack for good")]
 unsafe fn row_of_tiles<V: Vector, const ROWS: usize, const WIDE: usize, const COLUMNWISE: bool>(
     tiles: &Tiles,
     first: usize,
