@@ -46,11 +46,12 @@ impl LibraryKernel {
                 let j = nest.reduce(0);
                 let load = Load { buffer: index.buffer, index: j.clone().shifted(index.offset), ..nothing() };
                 let to = nest.add(Expr::Load(load), DType::I32);
-                nest.phase.lets.push(Let::Value(to));
-                let here = Affine::var(Var::Let(0), 1).plus(&at, -1);
-                let counted = Guard { expr: here, low: 0, high: 1 };
-                let at_update = [outer.clone(), j, inner.clone()];
-                let update = nest.load_dense(updates, &[*o, *indices, *i], &at_update, vec![counted]);
+                let here = nest.add(Expr::Index(at.clone()), DType::I32);
+                let same = nest.add(Expr::Compare(Compare::Eq, to, here), DType::Bool);
+                let update =
+                    nest.load_dense(updates, &[*o, *indices, *i], &[outer.clone(), j, inner.clone()], Vec::new());
+                let zero = nest.add(Expr::Const(0.0), nest.wide);
+                let update = nest.add(Expr::Select(same, update, zero), nest.wide);
                 nest.sum(update);
                 nest.next_phase();
                 let place = [outer, at, inner];

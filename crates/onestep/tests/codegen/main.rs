@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use expect_test::{ExpectFile, expect, expect_file};
 use host::Job;
-use onestep::codegen::{Access, Binding, Bound, Language, print};
+use onestep::codegen::{Access, Binding, Bound, Language, Tiling, launches, print, print_tiled};
 use onestep::ir::Graph;
 use onestep::plan::Place;
 use onestep::testing::{OpCase, op_cases};
@@ -151,6 +151,26 @@ fn an_island_of_a_loss_and_its_mean() {
     check_with(&programs::cross_entropy(), "", WGSL, expect_file!["expected/island.wgsl"]);
 }
 
+/// The contractions of a program by tiles.
+fn check_tiles(case: &OpCase, expected: ExpectFile) {
+    let plan = planned(&case.graph, "");
+    let printed = launches(&plan).into_iter().map(|k| print_tiled(&plan, k, Tiling { multiprocessors: 132 }).unwrap());
+    let kernels: Vec<String> = printed.flat_map(|p| p.0).map(|s| s.kernel).filter(|k| k.contains("staged")).collect();
+    assert!(!kernels.is_empty());
+    expected.assert_eq(&kernels.join("\n"));
+}
+
+#[test]
+fn products_by_tiles() {
+    check_tiles(&programs::product(48), expect_file!["expected/product.cu"]);
+    check_tiles(&programs::product(4096), expect_file!["expected/long_product.cu"]);
+}
+
+#[test]
+fn a_convolution_by_tiles_with_its_gradients() {
+    check_tiles(&programs::convolution(), expect_file!["expected/convolution.cu"]);
+}
+
 #[test]
 fn more_than_31_bits_of_elements() {
     let graph = Graph::parse(
@@ -164,8 +184,9 @@ fn more_than_31_bits_of_elements() {
     let plan = planned(&graph.unwrap(), "");
     expect![[r#"
         extern "C" __global__ void __launch_bounds__(256) k0(
-            const float* __restrict__ b0,
-            float* __restrict__ b1) {
+            const float* b0,
+            float* b1) {
+          take_turn();
           const long long thread = threadIdx.x;
           const long long block = blockIdx.x;
           const long long item = block * 256 + thread;
@@ -225,6 +246,7 @@ fn buffers_that_share_memory() {
         extern "C" __global__ void __launch_bounds__(32) k1(
             const float* b1,
             float* b2) {
+          take_turn();
           const int thread = threadIdx.x;
           const int block = blockIdx.x;
           const int item = block * 32 + thread;

@@ -1,7 +1,7 @@
 //! The small programs that kernels are printed for.
 
 use onestep::grad::gradients;
-use onestep::ir::{DType, Graph, Literal, NodeId, Op};
+use onestep::ir::{ConvSpec, DType, Graph, Literal, NodeId, Op};
 use onestep::nn::loss::{Loss, sparse_cross_entropy};
 use onestep::passes::{Passes, compile};
 use onestep::plan::Plan;
@@ -61,6 +61,24 @@ pub fn views() -> OpCase {
 /// A large reduction over few points.
 pub fn bias_gradient() -> OpCase {
     traced("bias gradient", 1 << 13, |t| vec![t.input("g", [32, 16, 16, 8], F32).sum(0..3)])
+}
+
+/// A linear layer with a ReLU over so many features.
+pub fn product(features: usize) -> OpCase {
+    traced("product", features, |t| {
+        let (x, w) = (t.input("x", [32, features], F32), t.input("w", [features, 24], F32));
+        vec![(x.matmul(&w) + t.input("b", [24], F32)).relu()]
+    })
+}
+
+/// A convolution with a stride, and the gradients of its input and filter.
+pub fn convolution() -> OpCase {
+    let loss = traced("convolution", 3000, |t| {
+        let (x, w) = (t.input("x", [4, 16, 16, 8], F32), t.input("w", [8, 3, 3, 8], F32));
+        let spec = ConvSpec { stride: vec![2, 2], padding: vec![(1, 1); 2], dilation: vec![1, 1], groups: 1 };
+        vec![x.conv(&w, spec).tanh().sum(0..4)]
+    });
+    with_gradients(loss, &[0, 1])
 }
 
 /// Softmax over rows for a warp, and for a workgroup.
@@ -171,6 +189,9 @@ pub fn bytes() -> OpCase {
 pub fn all() -> Vec<OpCase> {
     vec![
         views(),
+        product(48),
+        product(4096),
+        convolution(),
         bias_gradient(),
         softmax(10, 100),
         softmax(4, 8192),

@@ -1,6 +1,7 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
-    const float* __restrict__ b0,
-    int* __restrict__ b2) {
+    const float* b0,
+    int* b2) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread % 32;

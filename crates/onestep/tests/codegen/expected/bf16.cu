@@ -1,7 +1,8 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
-    const unsigned short* __restrict__ b0,
-    const unsigned short* __restrict__ b1,
-    unsigned short* __restrict__ b2) {
+    const unsigned short* b0,
+    const unsigned short* b1,
+    unsigned short* b2) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 256 + thread;

@@ -1,6 +1,7 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
-    const float* __restrict__ b0,
-    float* __restrict__ b3) {
+    const float* b0,
+    float* b3) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 256 + thread;
@@ -19,8 +20,9 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 }
 
 extern "C" __global__ void __launch_bounds__(256) k1(
-    float* __restrict__ b2,
-    const float* __restrict__ b3) {
+    float* b2,
+    const float* b3) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread % 32;

@@ -1,7 +1,8 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
-    const float* __restrict__ b0,
-    float* __restrict__ b5) {
+    const float* b0,
+    float* b5) {
   __shared__ float shared_float0[8];
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread;

@@ -1,8 +1,9 @@
 extern "C" __global__ void __launch_bounds__(32) k0(
-    const float* __restrict__ b0,
-    const int* __restrict__ b1,
-    float* __restrict__ b6,
-    float* __restrict__ b12) {
+    const float* b0,
+    const int* b1,
+    float* b6,
+    float* b12) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 32 + thread;
@@ -105,9 +106,10 @@ extern "C" __global__ void __launch_bounds__(32) k0(
 }
 
 extern "C" __global__ void __launch_bounds__(32) k1(
-    const int* __restrict__ b1,
-    const float* __restrict__ b6,
-    float* __restrict__ b11) {
+    const int* b1,
+    const float* b6,
+    float* b11) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread % 32;

@@ -1,9 +1,10 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
-    const float* __restrict__ b0,
-    const unsigned* __restrict__ b1,
-    const unsigned* __restrict__ b2,
-    float* __restrict__ b4,
-    unsigned char* __restrict__ b5) {
+    const float* b0,
+    const unsigned* b1,
+    const unsigned* b2,
+    float* b4,
+    unsigned char* b5) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 256 + thread;

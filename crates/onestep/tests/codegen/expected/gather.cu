@@ -1,7 +1,8 @@
 extern "C" __global__ void __launch_bounds__(128) k0(
-    const float* __restrict__ b0,
-    const int* __restrict__ b1,
-    float* __restrict__ b2) {
+    const float* b0,
+    const int* b1,
+    float* b2) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 128 + thread;

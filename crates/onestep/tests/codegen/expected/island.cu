@@ -1,9 +1,10 @@
 extern "C" __global__ void __launch_bounds__(256) k0_to_k1(
-    const float* __restrict__ b0,
-    const int* __restrict__ b1,
-    float* __restrict__ b6,
-    float* __restrict__ b11,
-    float* __restrict__ b12) {
+    const float* b0,
+    const int* b1,
+    float* b6,
+    float* b11,
+    float* b12) {
+  take_turn();
   const int thread = threadIdx.x;
   // k0
   {

@@ -1,11 +1,12 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
-    const float* __restrict__ b0,
-    const float* __restrict__ b1,
-    const float* __restrict__ b2,
-    float* __restrict__ b4,
-    float* __restrict__ b6,
-    float* __restrict__ b11,
-    float* __restrict__ b13) {
+    const float* b0,
+    const float* b1,
+    const float* b2,
+    float* b4,
+    float* b6,
+    float* b11,
+    float* b13) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread % 32;
@@ -137,9 +138,10 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 }
 
 extern "C" __global__ void __launch_bounds__(256) k1(
-    const float* __restrict__ b11,
-    const float* __restrict__ b13,
-    float* __restrict__ b15) {
+    const float* b11,
+    const float* b13,
+    float* b15) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 256 + thread;
@@ -154,12 +156,13 @@ extern "C" __global__ void __launch_bounds__(256) k1(
 }
 
 extern "C" __global__ void __launch_bounds__(256) k2(
-    const float* __restrict__ b0,
-    const float* __restrict__ b1,
-    const float* __restrict__ b2,
-    const float* __restrict__ b4,
-    const float* __restrict__ b6,
-    float* __restrict__ b17) {
+    const float* b0,
+    const float* b1,
+    const float* b2,
+    const float* b4,
+    const float* b6,
+    float* b17) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread % 32;
@@ -202,8 +205,9 @@ extern "C" __global__ void __launch_bounds__(256) k2(
 }
 
 extern "C" __global__ void __launch_bounds__(32) k3(
-    float* __restrict__ b14,
-    const float* __restrict__ b17) {
+    float* b14,
+    const float* b17) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 32 + thread;
@@ -224,11 +228,12 @@ extern "C" __global__ void __launch_bounds__(32) k3(
 }
 
 extern "C" __global__ void __launch_bounds__(256) k4(
-    const float* __restrict__ b0,
-    const float* __restrict__ b2,
-    const float* __restrict__ b4,
-    const float* __restrict__ b6,
-    float* __restrict__ b16) {
+    const float* b0,
+    const float* b2,
+    const float* b4,
+    const float* b6,
+    float* b16) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread % 32;

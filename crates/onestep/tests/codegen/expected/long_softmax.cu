@@ -1,7 +1,8 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
-    const float* __restrict__ b0,
-    float* __restrict__ b6) {
+    const float* b0,
+    float* b6) {
   __shared__ float shared_float0[8];
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread;
@@ -43,9 +44,10 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 }
 
 extern "C" __global__ void __launch_bounds__(32) k1(
-    float* __restrict__ b2,
-    const float* __restrict__ b6,
-    float* __restrict__ b7) {
+    float* b2,
+    const float* b6,
+    float* b7) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 32 + thread;
@@ -77,10 +79,11 @@ extern "C" __global__ void __launch_bounds__(32) k1(
 }
 
 extern "C" __global__ void __launch_bounds__(256) k2(
-    const float* __restrict__ b0,
-    const float* __restrict__ b7,
-    float* __restrict__ b8) {
+    const float* b0,
+    const float* b7,
+    float* b8) {
   __shared__ float shared_float0[8];
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int lane = thread;
@@ -126,8 +129,9 @@ extern "C" __global__ void __launch_bounds__(256) k2(
 }
 
 extern "C" __global__ void __launch_bounds__(32) k3(
-    float* __restrict__ b4,
-    const float* __restrict__ b8) {
+    float* b4,
+    const float* b8) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 32 + thread;
@@ -151,10 +155,11 @@ extern "C" __global__ void __launch_bounds__(32) k3(
 }
 
 extern "C" __global__ void __launch_bounds__(256) k4(
-    const float* __restrict__ b0,
-    const float* __restrict__ b2,
-    const float* __restrict__ b4,
-    float* __restrict__ b5) {
+    const float* b0,
+    const float* b2,
+    const float* b4,
+    float* b5) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 256 + thread;

@@ -1,6 +1,7 @@
 extern "C" __global__ void __launch_bounds__(32) k0(
-    const float* __restrict__ b0,
-    float* __restrict__ b1) {
+    const float* b0,
+    float* b1) {
+  take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   const int item = block * 32 + thread;
