@@ -1,5 +1,5 @@
 """Times the workloads in PyTorch, eager in both memory layouts, optionally compiled. On a GPU also with the whole step
-captured in a CUDA graph, compiled and not. TF32 is allowed there. One JSON object a line."""
+captured in a CUDA graph, optionally compiled. TF32 is allowed there. One JSON object a line."""
 
 import math
 
@@ -97,7 +97,7 @@ def main():
     torch.backends.cudnn.benchmark = True
     modes = ["eager", "compile"] if args.compile else ["eager"]
     if args.device == "cuda":
-        modes = ["graph", "compile graph"]
+        modes = ["graph", "compile graph"] if args.compile else ["graph"]
     layouts = ["contiguous", "channels-last"] if args.layout == "both" else [args.layout]
     for name, width, batch, tables in workload.runs(args):
         images = len(tables["data"]["shape"]) == 3

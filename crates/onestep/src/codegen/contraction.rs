@@ -68,8 +68,11 @@ const VECTOR: usize = 4;
 /// Elements of an operand's tile that are staged at once.
 const STAGED: usize = 4096;
 /// Steps of the sum that one block walks at least before others share it, and most blocks that do.
-const WORTH_PARTS: usize = 256;
-const MOST_PARTS: usize = 64;
+const WORTH_PARTS: usize = 128;
+const MOST_PARTS: usize = 256;
+/// Threads that add the parts of a result together, where there are few results of many parts.
+const WARP: usize = 32;
+const FEW_RESULTS: usize = 1 << 13;
 
 impl Shape {
     fn choose(product: &Contraction, tiling: Tiling) -> Self {
@@ -77,7 +80,7 @@ impl Shape {
         let blocks = |tm: usize, tn: usize| m.div_ceil(tm) * n.div_ceil(tn) * batch;
         let side = |extent: usize| extent.next_power_of_two().clamp(16, 64);
         let (mut tm, mut tn) = (side(m), side(n));
-        let most = if k > 4 * WORTH_PARTS { k.div_ceil(WORTH_PARTS).min(MOST_PARTS) } else { 1 };
+        let most = if k >= 4 * WORTH_PARTS { k.div_ceil(WORTH_PARTS).min(MOST_PARTS) } else { 1 };
         // Smaller tiles where large ones leave multiprocessors without work.
         while blocks(tm, tn) * most < tiling.multiprocessors && (tm > 16 || tn > 16) {
             if tm >= tn { tm /= 2 } else { tn /= 2 }
@@ -248,11 +251,22 @@ impl Printed<'_> {
         let (head, bound) = self.signature(entry, Some(Access::Read));
         let mut t = Text { text: head, depth: 1 };
         t.line("take_turn();".into());
-        t.line(format!("const int at = blockIdx.x * {THREADS} + threadIdx.x;"));
+        let parts = self.shape.parts;
+        let lanes = if parts >= WARP && results < FEW_RESULTS { WARP } else { 1 };
+        t.line(format!("const int at = (blockIdx.x * {THREADS} + threadIdx.x) / {lanes};"));
         t.line(format!("if (at >= {results}) return;"));
         t.line(format!("float c{carry} = 0.0f;"));
-        let parts = self.shape.parts;
-        t.line(format!("for (int part = 0; part < {parts}; ++part) c{carry} += workspace[part * {results} + at];"));
+        let first = if lanes > 1 { format!("threadIdx.x % {lanes}") } else { "0".into() };
+        t.line("#pragma unroll 8".into());
+        t.line(format!(
+            "for (int part = {first}; part < {parts}; part += {lanes}) c{carry} += workspace[part * {results} + at];"
+        ));
+        if lanes > 1 {
+            t.open(format!("for (int step = {}; step > 0; step /= 2) {{", lanes / 2));
+            t.line(format!("c{carry} += __shfl_xor_sync(0xffffffffu, c{carry}, step);"));
+            t.close();
+            t.line(format!("if (threadIdx.x % {lanes} > 0) return;"));
+        }
         let used = |var: Var| self.uses(var, 1);
         let (mx, nx) = (m.extent(), n.extent());
         t.line(format!("const int m = at / {nx} % {mx};"));
@@ -263,7 +277,7 @@ impl Printed<'_> {
         self.finish(&mut t);
         t.depth = 0;
         t.line("}".into());
-        self.source(entry, t.text, results.div_ceil(THREADS), bound)
+        self.source(entry, t.text, (results * lanes).div_ceil(THREADS), bound)
     }
 
     /// What follows the sum: the nest's second phase.

@@ -93,7 +93,7 @@ impl Gpu {
             architecture,
             multiprocessors,
             shared_bytes,
-            waits_in_kernels: architecture >= 90 && version >= 12_030 && std::env::var_os("ONESTEP_PDL").is_none(),
+            waits_in_kernels: architecture >= 90 && version >= 12_030,
             device,
             context,
             stream: std::ptr::null_mut(),
@@ -450,22 +450,20 @@ impl Graph {
         };
         let mut node = std::ptr::null_mut();
         let (graph, nothing) = (self.graph, std::ptr::null());
+        // A kernel that waits by itself for the one it depends on may come to the device early.
+        let early = after.len() == 1 && self.gpu.waits_in_kernels;
+        let (before, count) = if early { (nothing, 0) } else { (after.as_ptr(), after.len()) };
         // SAFETY: graph, nodes and function are alive; arguments are copied.
-        let added = match after {
-            // It may come to the device early: it waits by itself for what it depends on.
-            [one] if self.gpu.waits_in_kernels => unsafe {
-                let mut added = sys::cuGraphAddKernelNode_v2(&mut node, graph, nothing, 0, &parameters).result();
-                if added.is_ok() {
-                    let early = sys::CUgraphEdgeData { from_port: 1, to_port: 0, type_: 1, reserved: [0; 5] };
-                    added = sys::cuGraphAddDependencies_v2(graph, one, &node, &early, 1).result();
-                }
-                added
-            },
-            _ => unsafe {
-                sys::cuGraphAddKernelNode_v2(&mut node, graph, after.as_ptr(), after.len(), &parameters).result()
-            },
-        };
-        added.map_err(|e| failed("add a kernel to a graph", e))?;
+        unsafe { sys::cuGraphAddKernelNode_v2(&mut node, graph, before, count, &parameters) }
+            .result()
+            .map_err(|e| failed("add a kernel to a graph", e))?;
+        if early {
+            let edge = sys::CUgraphEdgeData { from_port: 1, to_port: 0, type_: 1, reserved: [0; 5] };
+            // SAFETY: graph and both nodes are alive.
+            unsafe { sys::cuGraphAddDependencies_v2(graph, after.as_ptr(), &node, &edge, 1) }
+                .result()
+                .map_err(|e| failed("order a graph", e))?;
+        }
         Ok(node)
     }
 

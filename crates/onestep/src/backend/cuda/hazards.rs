@@ -47,20 +47,22 @@ pub(super) fn dependencies(launches: &[Touched]) -> Vec<Vec<usize>> {
 mod tests {
     use super::*;
 
-    fn launch(reads: &[Range<u64>], writes: &[Range<u64>]) -> Touched {
-        Touched { reads: reads.to_vec(), writes: writes.to_vec() }
+    /// A launch that touches some bytes, each range as its first byte and the one after its last.
+    fn launch(reads: &[(u64, u64)], writes: &[(u64, u64)]) -> Touched {
+        let ranges = |list: &[(u64, u64)]| list.iter().map(|&(start, end)| start..end).collect();
+        Touched { reads: ranges(reads), writes: ranges(writes) }
     }
 
     #[test]
     fn waits_for_writers_and_for_readers_of_what_it_writes() {
         let launches = [
-            launch(&[], &[0..8]),
-            launch(&[], &[8..16]),
-            launch(&[0..4], &[16..24]),
-            launch(&[4..12], &[24..32]),
-            launch(&[], &[0..4]),
-            launch(&[16..32], &[32..40]),
-            launch(&[40..48], &[48..50]),
+            launch(&[], &[(0, 8)]),
+            launch(&[], &[(8, 16)]),
+            launch(&[(0, 4)], &[(16, 24)]),
+            launch(&[(4, 12)], &[(24, 32)]),
+            launch(&[], &[(0, 4)]),
+            launch(&[(16, 32)], &[(32, 40)]),
+            launch(&[(40, 48)], &[(48, 50)]),
         ];
         let want: [&[usize]; 7] = [&[], &[], &[0], &[0, 1], &[2], &[2, 3], &[]];
         assert_eq!(dependencies(&launches), want);
@@ -68,7 +70,7 @@ mod tests {
 
     #[test]
     fn leaves_out_what_follows_from_others() {
-        let launches = [launch(&[], &[0..4]), launch(&[0..4], &[0..4]), launch(&[0..4], &[4..8])];
+        let launches = [launch(&[], &[(0, 4)]), launch(&[(0, 4)], &[(0, 4)]), launch(&[(0, 4)], &[(4, 8)])];
         assert_eq!(dependencies(&launches), [vec![], vec![0], vec![1]]);
     }
 }

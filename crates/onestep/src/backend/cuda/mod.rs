@@ -19,6 +19,8 @@ use crate::plan::{Plan, Target};
 use cache::Cache;
 use driver::{Gpu, GpuMemory, Pinned};
 
+/// Work up to which kernels join an island: at 16 times as much, one block took longer than all of them took apart.
+const ISLAND_WORK: u64 = 1 << 14;
 /// Multiply-adds from which a contraction is computed by tiles.
 const TILE_WORK: u64 = 1 << 15;
 /// Slots of the staging ring, and bytes of each.
@@ -107,7 +109,7 @@ impl Backend for Cuda {
             workgroup: 1024,
             shared_bytes: self.0.gpu.shared_bytes,
             vector_bytes: 16,
-            island_work: 1 << 14,
+            island_work: ISLAND_WORK,
             nest_work: u64::MAX,
             tile_work: TILE_WORK,
             ..Target::default()

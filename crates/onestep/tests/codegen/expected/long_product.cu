@@ -6,12 +6,12 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   float* const shared = reinterpret_cast<float*>(staged);
   take_turn();
   const int thread = threadIdx.x;
-  const int part = blockIdx.x % 16;
-  const int tile = blockIdx.x / 16;
+  const int part = blockIdx.x % 32;
+  const int tile = blockIdx.x / 32;
   const int m0 = tile % 2 * 16;
   const int n0 = tile / 2 % 2 * 16;
-  const int k_first = part * 256;
-  const int k_end = min(k_first + 256, 4096);
+  const int k_first = part * 128;
+  const int k_end = min(k_first + 128, 4096);
   float a_next[4][4];
   bool a_in[4];
   int a_map0[4];
