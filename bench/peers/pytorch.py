@@ -37,6 +37,7 @@ def optimizer_of(tables, parameters):
     """The optimizer of a config's section [optimizer]."""
     options = dict(tables["optimizer"])
     kind, options["lr"] = options.pop("type"), options.pop("learning_rate")
+    parameters = list(parameters)
     if parameters[0].is_cuda and kind != "sgd":
         options["capturable"] = True
     return {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind](parameters, **options)
@@ -52,7 +53,7 @@ def stepper(tables, batch, layout, compiled, device):
     model = network(tables).to(device)
     if layout == "channels-last" and x.dim() == 4:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    optimizer, loss_of = optimizer_of(tables, list(model.parameters())), nn.CrossEntropyLoss()
+    optimizer, loss_of = optimizer_of(tables, model.parameters()), nn.CrossEntropyLoss()
     forward = torch.compile(lambda x, y: loss_of(model(x), y)) if compiled else lambda x, y: loss_of(model(x), y)
 
     def step(n):
