@@ -403,9 +403,8 @@ fn vectors_need_whole_aligned_elements() {
     );
 }
 
-#[test]
-fn tiny_kernels_between_library_calls_are_islands() {
-    let graph = r#"graph {
+/// Tiny kernels around a product.
+const AROUND_A_PRODUCT: &str = r#"graph {
   %0: f32[8,16] = input "x"
   %1: f32[16,4] = input "w"
   %2: f32[8] = sum(%0) {axes=[1]}
@@ -421,9 +420,12 @@ fn tiny_kernels_between_library_calls_are_islands() {
   %12: f32[8,4] = mul(%7, %11)
   return %12 as "y"
 }"#;
+
+#[test]
+fn tiny_kernels_between_library_calls_are_islands() {
     check_on(
-        &gpu(),
-        graph,
+        &Target { nest_work: 0, ..gpu() },
+        AROUND_A_PRODUCT,
         expect![[r#"
         plan, arena 768 bytes
           b0: f32[128] input 0 "x"
@@ -458,6 +460,112 @@ fn tiny_kernels_between_library_calls_are_islands() {
             e0: f32 = c0
             b5[g0] = e0
         k4 loop [8, 4] by threads, 32 a workgroup
+          each:
+            e0: f32 = b4[4*g0 + g1]
+            e1: f32 = b5[-g1 + 3]
+            e2: f32 = mul e0, e1
+            b6[4*g0 + g1] = e2
+    "#]],
+    );
+}
+
+#[test]
+fn without_library_calls_a_small_product_joins_the_island_and_a_larger_one_is_tiled() {
+    check_on(
+        &gpu(),
+        AROUND_A_PRODUCT,
+        expect![[r#"
+        plan, arena 768 bytes
+          b0: f32[128] input 0 "x"
+          b1: f32[64] input 1 "w"
+          b2: f32[8] at 512 "sum"
+          b3: f32[128] at 0 "sub"
+          b4: f32[32] at 512 "dot"
+          b5: f32[4] at 0 "sum"
+          b6: f32[32] output 0 "y"
+        island k0 to k1
+        k0 loop [8] by threads, 128 a workgroup
+          over [16]:
+            e0: f32 = b0[16*g0 + r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b2[g0] = e0
+        k1 loop [8, 16] by threads, 128 a workgroup
+          each:
+            e0: f32 = b0[16*g0 + g1]
+            e1: f32 = b2[-g0 + 7]
+            e2: f32 = sub e0, e1
+            b3[16*g0 + g1] = e2
+        k2 loop [8, 4] by tiles, 256 a workgroup
+          over [16]:
+            e0: f32 = b3[16*g0 + r0]
+            e1: f32 = b1[g1 + 4*r0]
+            e2: f32 = mul e0, e1
+            c0 = sum e2
+          each:
+            e0: f32 = c0
+            b4[4*g0 + g1] = e0
+        island k3 to k4
+        k3 loop [4] by threads, 32 a workgroup
+          over [8]:
+            e0: f32 = b4[g0 + 4*r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b5[g0] = e0
+        k4 loop [8, 4] by threads, 32 a workgroup
+          each:
+            e0: f32 = b4[4*g0 + g1]
+            e1: f32 = b5[-g1 + 3]
+            e2: f32 = mul e0, e1
+            b6[4*g0 + g1] = e2
+    "#]],
+    );
+    let small = Target { tile_work: 1 << 20, ..gpu() };
+    check_on(
+        &small,
+        AROUND_A_PRODUCT,
+        expect![[r#"
+        plan, arena 768 bytes
+          b0: f32[128] input 0 "x"
+          b1: f32[64] input 1 "w"
+          b2: f32[8] at 512 "sum"
+          b3: f32[128] at 0 "sub"
+          b4: f32[32] at 512 "dot"
+          b5: f32[4] at 0 "sum"
+          b6: f32[32] output 0 "y"
+        island k0 to k4
+        k0 loop [8] by threads, 256 a workgroup
+          over [16]:
+            e0: f32 = b0[16*g0 + r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b2[g0] = e0
+        k1 loop [8, 16] by threads, 256 a workgroup
+          each:
+            e0: f32 = b0[16*g0 + g1]
+            e1: f32 = b2[-g0 + 7]
+            e2: f32 = sub e0, e1
+            b3[16*g0 + g1] = e2
+        k2 loop [8, 4] by threads, 256 a workgroup
+          over [16]:
+            e0: f32 = b3[16*g0 + r0]
+            e1: f32 = b1[g1 + 4*r0]
+            e2: f32 = mul e0, e1
+            c0 = sum e2
+          each:
+            e0: f32 = c0
+            b4[4*g0 + g1] = e0
+        k3 loop [4] by threads, 256 a workgroup
+          over [8]:
+            e0: f32 = b4[g0 + 4*r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b5[g0] = e0
+        k4 loop [8, 4] by threads, 256 a workgroup
           each:
             e0: f32 = b4[4*g0 + g1]
             e1: f32 = b5[-g1 + 3]

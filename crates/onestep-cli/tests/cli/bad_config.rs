@@ -58,6 +58,8 @@ fn an_output_folder_that_exists_is_refused_without_force() {
 fn a_device_that_is_not_there_is_named_with_those_that_are() {
     let place = Place::new();
     place.refused(&["train", "digits", "--device", "abacus"], &["`abacus`", "cpu", "onestep devices"]);
+    // Without a driver, for want of one; with one, for want of so many GPUs.
+    place.refused(&["train", "digits", "--device", "cuda:700"], &["CUDA", "here"]);
     let listed = place.succeeds(&["devices"]);
     assert!(listed.contains("cpu") && listed.contains("reference"), "{listed}");
 }
