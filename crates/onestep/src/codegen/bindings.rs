@@ -24,7 +24,7 @@ pub enum Bound {
     Buffer(BufferId),
     /// The plan's whole arena.
     Arena,
-    /// Scratch memory of the launch's own, as large as a [`Contraction`](super::Contraction) says.
+    /// Scratch memory of the launch's own, as large as what printed the kernel says.
     Workspace,
 }
 

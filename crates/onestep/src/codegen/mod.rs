@@ -90,7 +90,7 @@ pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
 }
 
 /// Prints a loop kernel or an island for CUDA, contractions ([`Workers::Tiles`]) by tiles: the kernels to launch, one
-/// after the other, and the bytes of the scratch memory that they share. Errors as [`print`].
+/// after the other, and the bytes of the scratch memory that they share. Errors as [`print()`].
 pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling) -> Result<(Vec<Source>, usize)> {
     if let [Kernel { kind: KernelKind::Loop(nest), .. }] = &plan.kernels[kernels.clone()]
         && nest.schedule.workers == Workers::Tiles
