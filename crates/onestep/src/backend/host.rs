@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::StateMemory;
+use super::{StateMemory, check_state};
 use crate::error::{Error, Result};
 
 /// A cache line: what buffers are made of, so that they are aligned for every vector width.
@@ -96,9 +96,7 @@ impl Drop for Lease<'_> {
 
 impl StateMemory for HostMemory {
     fn upload(&self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() != self.bytes.len() {
-            return Err(Error::shape(format!("a state of {} bytes was given {}", self.bytes.len(), bytes.len())));
-        }
+        check_state(self.bytes.len(), bytes)?;
         let _lease = self.lease()?;
         // SAFETY: the lease makes this the only access, and both ranges are `bytes.len()` long and distinct.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.bytes.pointer(), bytes.len()) };

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::ir::{DType, Graph, Literal};
-use crate::plan::{Plan, Target};
+use crate::ir::{DType, Graph, Literal, Type};
+use crate::plan::{Buffer, Plan, Target};
 
 /// What a device must be able to do.
 pub trait Backend: Send + Sync {
@@ -109,6 +109,34 @@ impl fmt::Debug for Memory {
     }
 }
 
+/// The memory that was given for a plan's state, which must be there and as large as the plan has it.
+fn state<'a>(states: &'a [Memory], index: usize, buffer: &Buffer) -> Result<&'a Memory> {
+    let missing = || Error::device(format!("no memory was given for state `{}`", buffer.name));
+    let memory = states.get(index).ok_or_else(missing)?;
+    if memory.bytes() != buffer.bytes() {
+        let (name, wants, has) = (&buffer.name, buffer.bytes(), memory.bytes());
+        return Err(Error::device(format!("state `{name}` takes {wants} bytes but was given {has}")));
+    }
+    Ok(memory)
+}
+
+/// Refuses bytes that are not what an input takes.
+fn check_input(index: usize, ty: &Type, bytes: &[u8]) -> Result<()> {
+    let (wants, has) = (ty.bytes(), bytes.len());
+    match wants == has {
+        true => Ok(()),
+        false => Err(Error::shape(format!("input {index} is {ty} and takes {wants} bytes, not {has}"))),
+    }
+}
+
+/// Refuses bytes that are not a whole state.
+fn check_state(wants: usize, bytes: &[u8]) -> Result<()> {
+    match wants == bytes.len() {
+        true => Ok(()),
+        false => Err(Error::shape(format!("a state of {wants} bytes was given {}", bytes.len()))),
+    }
+}
+
 /// A device handle; cloning it is cheap.
 #[derive(Clone)]
 pub struct Device(Arc<dyn Backend>);
@@ -148,7 +176,7 @@ impl Device {
 
     /// The fastest device there is: the first NVIDIA GPU if it can be used, else the CPU.
     pub fn best() -> Result<Self> {
-        Ok(Device::cuda(0).unwrap_or_else(|_| Device::cpu()))
+        Device::named("best", None)
     }
 
     /// Every device that can be used here, best first.

@@ -31,10 +31,9 @@ pub(super) fn print(
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
     let shape = Shape::choose(product, tiling);
-    let whole = collect(nest)?;
     let printed = |bindings| Printed { plan, nest, product, shape, bindings };
     if shape.parts == 1 {
-        return Ok((vec![printed(whole).tiles(entry)], 0));
+        return Ok((vec![printed(collect(nest)?).tiles(entry)], 0));
     }
     let tiles = printed(collect(&part(&nest.phases[..1]))?).tiles(entry);
     let sums = printed(collect(&part(&nest.phases[1..]))?).sums(&format!("{entry}_sum"));
@@ -91,6 +90,11 @@ impl Shape {
         Shape { m: tm, n: tn, k: step, groups, parts }
     }
 
+    /// Tiles along rows and columns.
+    fn tiles(&self, product: &Contraction) -> [usize; 2] {
+        [product.m.extent().div_ceil(self.m), product.n.extent().div_ceil(self.n)]
+    }
+
     /// Steps of the sum that a block walks.
     fn chunk(&self, k: usize) -> usize {
         k.div_ceil(self.parts).next_multiple_of(VECTOR)
@@ -137,7 +141,7 @@ impl Printed<'_> {
     fn tiles(&self, entry: &str) -> Source {
         let Shape { m: tm, n: tn, k: tk, groups, parts } = self.shape;
         let Contraction { batch, m, n, k, left, right, .. } = self.product;
-        let (mt, nt) = (m.extent().div_ceil(tm), n.extent().div_ceil(tn));
+        let [mt, nt] = self.shape.tiles(self.product);
         let per_group = THREADS / groups;
         let (row_m, row_n) = (tm + 4, tn + 4);
         let staged = tk * (row_m + row_n);
@@ -205,7 +209,7 @@ impl Printed<'_> {
         self.source(entry, t.text, parts * mt * nt * batch.extent(), bound)
     }
 
-    /// Adds what the groups and the cluster's blocks hold of a tile, and stores it.
+    /// Adds what the groups hold of a tile, and stores it.
     fn gather(&self, t: &mut Text) {
         let Shape { m: tm, n: tn, groups, parts, .. } = self.shape;
         let Contraction { m, n, carry, .. } = self.product;
@@ -233,8 +237,8 @@ impl Printed<'_> {
         t.line(format!("const int n = n0 + {column};"));
         t.line(format!("if (m >= {} || n >= {}) continue;", m.extent(), n.extent()));
         if parts > 1 {
-            let (all, tiles) = (m.extent() * n.extent(), m.extent().div_ceil(tm) * n.extent().div_ceil(tn));
-            let result = format!("tile / {tiles} * {all} + m * {} + n", n.extent());
+            let [mt, nt] = self.shape.tiles(self.product);
+            let result = format!("tile / {} * {} + m * {} + n", mt * nt, m.extent() * n.extent(), n.extent());
             t.line(format!("workspace[part * {} + {result}] = {sum};", results(self.product)));
         } else {
             t.lines(decode(m, "m", |var| self.uses(var, 1)));
@@ -373,13 +377,12 @@ impl Side<'_> {
             Let::Div(a, _) | Let::Rem(a, _) => a,
             Let::Value(_) => panic!("onestep bug: a contraction's index depends on data"),
         });
-        lets.chain(self.load.guards.iter().map(|g| &g.expr)).chain([&self.load.index]).collect()
+        lets.chain(self.load.indices()).collect()
     }
 
     /// Whether a derived variable is used by the operand.
     fn uses_let(&self, i: usize) -> bool {
-        let maps = self.load.guards.iter().map(|g| &g.expr).chain([&self.load.index]);
-        maps.into_iter().any(|a| a.coefficient(Var::Let(i as u32)) != 0)
+        self.load.indices().any(|a| a.coefficient(Var::Let(i as u32)) != 0)
     }
 
     fn is_used(&self, map: usize) -> bool {
@@ -477,9 +480,8 @@ impl Side<'_> {
             let parts: Vec<String> = (0..width).map(|j| format!("{n}_next[i][{j}]")).collect();
             t.line(format!("*reinterpret_cast<float4*>(to) = make_float4({});", parts.join(", ")));
         }
-        t.depth -= !whole as usize;
         if !whole {
-            t.line("}".into());
+            t.close();
         }
         t.close();
     }

@@ -18,6 +18,11 @@ impl Type {
     pub fn new(shape: impl Into<Shape>, dtype: DType) -> Self {
         Type { shape: shape.into(), dtype }
     }
+
+    /// The size of a value in bytes.
+    pub fn bytes(&self) -> usize {
+        self.shape.elements() * self.dtype.size()
+    }
 }
 
 impl std::fmt::Display for Type {

@@ -4,7 +4,7 @@
 use super::ExprId;
 use super::index::Var;
 use super::kernel::{Expr, Fold, Let, Load, LoopKernel, Out, Phase};
-use crate::ir::{Binary, ReduceOp};
+use crate::ir::{Binary, DType, ReduceOp};
 
 /// A loop nest read as the product `sum[b, m, n] = Σ_k left[b, m, k] · right[b, k, n]`.
 #[derive(Clone, Debug)]
@@ -60,10 +60,13 @@ impl LoopKernel {
         let Expr::Binary(Binary::Mul, a, b) = typed(value).expr else { return None };
         let load = |e: ExprId| match &typed(e).expr {
             Expr::Load(load) => Some(load),
-            Expr::Cast(inner) if typed(*inner).dtype.is_float() => match &typed(*inner).expr {
-                Expr::Load(load) => Some(load),
-                _ => None,
-            },
+            // A cast that rounds is more than a load.
+            Expr::Cast(inner) if typed(e).dtype == DType::F32 && typed(*inner).dtype.is_float() => {
+                match &typed(*inner).expr {
+                    Expr::Load(load) => Some(load),
+                    _ => None,
+                }
+            }
             _ => None,
         };
         let (left, right) = (load(a)?, load(b)?);
@@ -93,12 +96,30 @@ impl LoopKernel {
 
 /// Whether what a load reads depends on a variable, through derived ones too.
 fn depends(phase: &Phase, load: &Load, var: Var) -> bool {
-    let maps = load.guards.iter().map(|g| &g.expr).chain([&load.index]);
-    maps.flat_map(|a| &a.terms).any(|&(v, _)| match v {
+    load.indices().flat_map(|a| &a.terms).any(|&(v, _)| match v {
         Var::Let(i) => match &phase.lets[i as usize] {
             Let::Div(a, _) | Let::Rem(a, _) => a.coefficient(var) != 0,
             Let::Value(_) => true,
         },
         _ => v == var,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BufferId, Epilogue, LibraryKernel, Operand};
+    use super::*;
+
+    #[test]
+    fn widened_operands_are_loads_and_rounded_ones_are_not() {
+        let matrix = |buffer, row| Operand { buffer: BufferId(buffer), offset: 0, strides: vec![0, row, 1] };
+        let (extents, dtype, epilogue) = ([1, 4, 3, 5], DType::BF16, Epilogue::default());
+        let (lhs, rhs, out) = (matrix(0, 5), matrix(1, 3), matrix(2, 3));
+        let mut nest = LibraryKernel::Dot { extents, lhs, rhs, out, dtype, epilogue }.nest();
+        let found = nest.contraction().map(|c| [&c.batch, &c.m, &c.n, &c.k].map(Axis::extent));
+        assert_eq!(found, Some([1, 4, 3, 5]));
+        let cast = nest.phases[0].body.iter_mut().find(|t| matches!(t.expr, Expr::Cast(_)));
+        cast.unwrap().dtype = DType::F16;
+        assert!(nest.contraction().is_none());
+    }
 }

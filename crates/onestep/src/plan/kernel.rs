@@ -145,7 +145,7 @@ impl Expr {
     /// Its index maps.
     pub fn indices(&self) -> Vec<&Affine> {
         match self {
-            Expr::Load(load) => load.guards.iter().map(|g| &g.expr).chain([&load.index]).collect(),
+            Expr::Load(load) => load.indices().collect(),
             Expr::Within(guards) => guards.iter().map(|g| &g.expr).collect(),
             Expr::Index(a) | Expr::Random { index: a, .. } => vec![a],
             Expr::Carry(_)
@@ -181,6 +181,13 @@ pub struct Load {
     pub guards: Vec<Guard>,
     /// The value where one does not.
     pub fill: f64,
+}
+
+impl Load {
+    /// Its index maps: those of its guards, and the element's number.
+    pub fn indices(&self) -> impl Iterator<Item = &Affine> {
+        self.guards.iter().map(|g| &g.expr).chain([&self.index])
+    }
 }
 
 /// What becomes of an expression.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::{Bytes, HostMemory};
-use super::{Backend, Executable, Memory};
+use super::{Backend, Executable, Memory, check_input, state};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal, Type};
 use crate::plan::{BufferId, Epilogue, KernelKind, LibraryKernel, Operand, Place, Plan, Strips, Target};
@@ -101,9 +101,8 @@ impl Backend for Cpu {
             scratch: PerThread::empty(),
             scratch_bytes: 0,
         };
-        let size = |t: &Type| t.shape.elements() * t.dtype.size();
-        program.input_memory = program.inputs.iter().map(|t| Bytes::zeroed(size(t))).collect::<Result<_>>()?;
-        program.output_memory = program.outputs.iter().map(|t| Bytes::zeroed(size(t))).collect::<Result<_>>()?;
+        program.input_memory = program.inputs.iter().map(|t| Bytes::zeroed(t.bytes())).collect::<Result<_>>()?;
+        program.output_memory = program.outputs.iter().map(|t| Bytes::zeroed(t.bytes())).collect::<Result<_>>()?;
         program.bind(plan)?;
         program.prepare(plan)?;
         Ok(Box::new(program))
@@ -166,16 +165,7 @@ impl Program {
                 Place::Input(i) => self.input_memory[*i].pointer(),
                 Place::Output(i) => self.output_memory[*i].pointer(),
                 Place::State(i) => {
-                    let missing = || Error::device(format!("no memory was given for state `{}`", buffer.name));
-                    let memory = self.states.get(*i).ok_or_else(missing)?.downcast::<HostMemory>()?;
-                    if memory.bytes.len() != buffer.bytes() {
-                        return Err(Error::device(format!(
-                            "state `{}` takes {} bytes but was given {}",
-                            buffer.name,
-                            buffer.bytes(),
-                            memory.bytes.len()
-                        )));
-                    }
+                    let memory = state(&self.states, *i, buffer)?.downcast::<HostMemory>()?;
                     memory.bytes.pointer()
                 }
                 Place::Constant(literal) => {
@@ -460,14 +450,7 @@ impl Executable for Program {
     fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
         let memory = self.input_memory.get(index);
         let memory = memory.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
-        if bytes.len() != memory.len() {
-            return Err(Error::shape(format!(
-                "input {index} is {} and takes {} bytes, not {}",
-                self.inputs[index],
-                memory.len(),
-                bytes.len()
-            )));
-        }
+        check_input(index, &self.inputs[index], bytes)?;
         // SAFETY: `&mut self` makes this the only access; both ranges are that long and distinct.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.pointer(), bytes.len()) };
         Ok(())

@@ -32,9 +32,9 @@ fn version() -> Result<usize> {
     Ok((1000 * major + 10 * minor) as usize)
 }
 
-/// Machine code of a text for a compute capability (90 for 9.0): from the cache, or compiled and cached.
+/// Machine code of a text for a compute capability (90 for 9.0): from the cache, or compiled and cached. The compiler
+/// must be [`present`].
 pub(super) fn compile(text: &str, architecture: usize, cache: &Cache) -> Result<Vec<u8>> {
-    present()?;
     let version = version()?;
     let key = format!("nvrtc {version}, sm_{architecture}, {}\n{text}", OPTIONS.join(" "));
     if let Some(code) = cache.find(&key) {
@@ -46,7 +46,7 @@ pub(super) fn compile(text: &str, architecture: usize, cache: &Cache) -> Result<
 }
 
 /// What besides the architecture is asked of the compiler: no fast-math, whose results would depend on it.
-const OPTIONS: [&str; 2] = ["--std=c++17", "--device-int128"];
+const OPTIONS: [&str; 1] = ["--std=c++17"];
 
 fn compile_now(text: &str, architecture: usize) -> Result<Vec<u8>> {
     let source = CString::new(text).map_err(|_| Error::device("a kernel's text holds a zero byte"))?;

@@ -12,7 +12,7 @@ use crate::backend::memory::{Capacity, Fence, RawMemory, Slot};
 use crate::error::{Error, Result};
 
 /// An error of the driver with what was being done.
-pub(super) fn failed(doing: &str, e: DriverError) -> Error {
+fn failed(doing: &str, e: DriverError) -> Error {
     let text = |t: Result<&std::ffi::CStr, DriverError>| t.map(|t| t.to_string_lossy().into_owned()).ok();
     let name = text(e.error_name()).unwrap_or_else(|| "an unknown error".into());
     let about = text(e.error_string()).unwrap_or_default();
@@ -21,7 +21,7 @@ pub(super) fn failed(doing: &str, e: DriverError) -> Error {
 }
 
 /// Whether there is a driver, or why not.
-pub(super) fn present() -> Result<()> {
+fn present() -> Result<()> {
     // SAFETY: looks for a shared library by name; loading the driver has no other effect.
     if !unsafe { sys::is_culib_present() } {
         return Err(Error::device(
@@ -33,7 +33,7 @@ pub(super) fn present() -> Result<()> {
 }
 
 /// The number of GPUs that the driver sees.
-pub(super) fn count() -> Result<usize> {
+fn count() -> Result<usize> {
     present()?;
     let count = result::device::get_count().map_err(|e| failed("count its devices", e))?;
     Ok(usize::try_from(count).unwrap_or(0))

@@ -12,7 +12,7 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use super::memory::{Block, Pool, Purpose, Ring};
-use super::{Backend, Executable, Memory, StateMemory};
+use super::{Backend, Executable, Memory, StateMemory, check_state};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
@@ -26,14 +26,6 @@ const TILE_WORK: u64 = 1 << 15;
 /// Slots of the staging ring, and bytes of each.
 const SLOTS: usize = 4;
 const SLOT_BYTES: usize = 4 << 20;
-
-/// The names of the GPUs that can be used here, in the driver's order: `cuda:0`, …. An error says what is
-/// missing: the driver, the compiler of kernels.
-pub fn names() -> Result<Vec<String>> {
-    let count = driver::count()?;
-    compiler::present()?;
-    Ok((0..count).map(|i| format!("cuda:{i}")).collect())
-}
 
 /// A GPU.
 pub(super) struct Cuda(Arc<Shared>);
@@ -136,9 +128,7 @@ struct CudaMemory {
 
 impl StateMemory for CudaMemory {
     fn upload(&self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() != self.block.bytes() {
-            return Err(Error::shape(format!("a state of {} bytes was given {}", self.block.bytes(), bytes.len())));
-        }
+        check_state(self.block.bytes(), bytes)?;
         self.shared.upload(bytes, &self.block)
     }
 

@@ -8,7 +8,7 @@ use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, N
 use super::hazards::{Touched, dependencies};
 use super::{CudaMemory, Shared, compiler};
 use crate::backend::memory::{Block, Purpose};
-use crate::backend::{Executable, Memory};
+use crate::backend::{Executable, Memory, check_input, state};
 use crate::codegen::{self, Binding, Bound, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
@@ -48,9 +48,12 @@ impl Program {
         let modules = compile(shared, &sources)?;
         let (mut launches, mut touched, mut of_launch) = (Vec::new(), Vec::new(), Vec::new());
         for work in &work {
-            let workspace = shared.pool.uninitialised(work.workspace, Purpose::Workspace)?;
+            let scratch = match work.workspace {
+                0 => 0..0,
+                bytes => memory.workspace(shared, bytes)?,
+            };
             for source in &work.sources {
-                let address = |b: &Binding| memory.address(b.bound, *workspace.raw());
+                let address = |b: &Binding| memory.address(b.bound, scratch.start);
                 let launch = Launch {
                     function: modules[launches.len() / TEXT_KERNELS].kernel(&source.entry)?,
                     groups: groups(source)?,
@@ -60,16 +63,12 @@ impl Program {
                 launches.push(launch);
                 of_launch.push(work.kernels.start);
                 let mut touches = memory.touched(plan, &work.kernels);
-                if work.sources.len() > 1 {
-                    // What one leaves there the next reads.
-                    touches.writes.push(*workspace.raw()..*workspace.raw() + work.workspace as u64);
-                }
+                // What one leaves there the next reads.
+                touches.writes.push(scratch.clone());
                 touched.push(touches);
             }
-            memory.own.push(workspace);
         }
         let step = assemble(&shared.gpu, &mut launches, &dependencies(&touched))?;
-        let own = std::mem::take(&mut memory.own);
         Ok(Program {
             step,
             launches,
@@ -79,7 +78,7 @@ impl Program {
             inputs: memory.inputs,
             outputs: memory.outputs,
             _modules: modules,
-            own,
+            own: memory.own,
             _states: states.to_vec(),
             shared: shared.clone(),
         })
@@ -162,7 +161,7 @@ struct Buffers {
 impl Buffers {
     fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
         let block = |ty: &Type, purpose| -> Result<(Type, Block<GpuMemory>)> {
-            Ok((ty.clone(), shared.pool.zeroed(ty.shape.elements() * ty.dtype.size(), purpose)?))
+            Ok((ty.clone(), shared.pool.zeroed(ty.bytes(), purpose)?))
         };
         let inputs = graph.inputs().iter().map(|i| block(&i.ty, Purpose::Input)).collect::<Result<Vec<_>>>()?;
         let outputs = graph
@@ -179,8 +178,7 @@ impl Buffers {
                 Place::Output(i) => *all.outputs[*i].1.raw(),
                 Place::Arena(offset) => start + offset.unwrap_or(0) as u64,
                 Place::State(i) => {
-                    let memory = states.get(*i).ok_or_else(|| Error::graph(format!("there is no state {i}")))?;
-                    let memory = memory.downcast::<CudaMemory>()?;
+                    let memory = state(states, *i, buffer)?.downcast::<CudaMemory>()?;
                     if !Arc::ptr_eq(&memory.shared, shared) {
                         return Err(Error::device(
                             "a state was allocated through another handle of the device than the program; use one \
@@ -202,6 +200,14 @@ impl Buffers {
         Ok(all)
     }
 
+    /// Scratch memory for a launch of its own.
+    fn workspace(&mut self, shared: &Shared, bytes: usize) -> Result<Range<u64>> {
+        let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+        let first = *block.raw();
+        self.own.push(block);
+        Ok(first..first + bytes as u64)
+    }
+
     fn address(&self, bound: Bound, workspace: u64) -> u64 {
         match bound {
             Bound::Workspace => workspace,
@@ -220,14 +226,18 @@ impl Buffers {
     }
 }
 
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Kernels must not be unloaded while they run. What a failed device still does is not to be waited for.
+        let _ = self.shared.gpu.wait();
+    }
+}
+
 impl Executable for Program {
     fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
         let input = self.inputs.get(index);
         let (ty, block) = input.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
-        if bytes.len() != block.bytes() {
-            let (wants, has) = (block.bytes(), bytes.len());
-            return Err(Error::shape(format!("input {index} is {ty} and takes {wants} bytes, not {has}")));
-        }
+        check_input(index, ty, bytes)?;
         self.shared.upload(bytes, block)
     }
 
