@@ -170,6 +170,10 @@ pub struct DeviceArgs {
     /// Threads of the CPU, at most one for each core [default: as many]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Let products and convolutions of f32 round their operands to TF32 where the device can: much faster on NVIDIA's
+    /// Ampere and later, with 10 bits of mantissa
+    #[arg(long)]
+    allow_tf32: bool,
 }
 
 impl DeviceArgs {
@@ -178,7 +182,7 @@ impl DeviceArgs {
     /// # Errors
     /// A name that no device here has.
     pub fn open(&self) -> Result<Device> {
-        Device::named(&self.device, Some(self.threads()))
+        Ok(Device::named(&self.device, Some(self.threads()))?.allow_tf32(self.allow_tf32))
     }
 
     /// The threads that the CPU gets.

@@ -174,8 +174,7 @@ impl Figure {
             threads: if device == "cpu" { threads } else { 1 },
             device,
             batch,
-            // All that the engine computes in so far.
-            precision: "f32",
+            precision: if engine.device().target().tf32 { "tf32" } else { "f32" },
             median_us: rounded(median_us),
             min_us: rounded(times[0]),
             max_us: rounded(times[last]),

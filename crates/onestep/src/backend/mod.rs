@@ -139,12 +139,15 @@ fn check_state(wants: usize, bytes: &[u8]) -> Result<()> {
 
 /// A device handle; cloning it is cheap.
 #[derive(Clone)]
-pub struct Device(Arc<dyn Backend>);
+pub struct Device {
+    backend: Arc<dyn Backend>,
+    tf32: bool,
+}
 
 impl Device {
     /// Wraps a backend.
     pub fn new(backend: impl Backend + 'static) -> Self {
-        Device(Arc::new(backend))
+        Device { backend: Arc::new(backend), tf32: false }
     }
 
     /// The CPU with one thread for each core.
@@ -208,27 +211,35 @@ impl Device {
 
     /// The name people use.
     pub fn name(&self) -> String {
-        self.0.name()
+        self.backend.name()
     }
 
     /// One line about it.
     pub fn description(&self) -> String {
-        self.0.description()
+        self.backend.description()
+    }
+
+    /// The same device, whose products and convolutions of f32 may round their operands to TF32 (10 bits of mantissa
+    /// instead of 23) from now on: several times as fast on the tensor cores of NVIDIA's Ampere and later. Sums stay in
+    /// f32. Devices without TF32 compute as before. Off by default.
+    pub fn allow_tf32(self, allowed: bool) -> Self {
+        Device { tf32: allowed, ..self }
     }
 
     /// What passes may know of it.
     pub fn target(&self) -> Target {
-        self.0.target()
+        let target = self.backend.target();
+        Target { tf32: target.tf32 && self.tf32, ..target }
     }
 
     /// Memory for a state, zeroed.
     pub fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
-        self.0.allocate(dtype, elements)
+        self.backend.allocate(dtype, elements)
     }
 
     /// Compiles a program, see [`Backend::compile`].
     pub fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
-        self.0.compile(graph, plan, states)
+        self.backend.compile(graph, plan, states)
     }
 }
 

@@ -159,6 +159,10 @@ pub struct Target {
     pub nest_work: u64,
     /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
     pub tile_work: u64,
+    /// Whether units that multiply small matrices take bf16 and f16.
+    pub matrix_units: bool,
+    /// Whether they take f32 too, and may round it to TF32 (10 bits of mantissa).
+    pub tf32: bool,
     /// Most buffers that an island may use, the arena counting as one.
     pub bindings: usize,
 }
@@ -180,6 +184,8 @@ impl Default for Target {
             island_work: 0,
             nest_work: 0,
             tile_work: 0,
+            matrix_units: false,
+            tf32: false,
             bindings: usize::MAX,
         }
     }

@@ -104,6 +104,8 @@ impl Backend for Cuda {
             island_work: ISLAND_WORK,
             nest_work: u64::MAX,
             tile_work: TILE_WORK,
+            matrix_units: self.0.gpu.architecture >= 80,
+            tf32: self.0.gpu.architecture >= 80,
             ..Target::default()
         }
     }
