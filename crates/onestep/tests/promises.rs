@@ -11,7 +11,7 @@ use onestep::engine::{Definition, Engine, Spec};
 use onestep::ir::{DType, Literal};
 use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, MaxPool2d, Padding, loss};
 use onestep::optim::{AdamW, Clip, Schedule};
-use onestep::passes::Passes;
+use onestep::passes::{Passes, Precision};
 use onestep::testing::{devices, fill, hash_uniform};
 use onestep::trace::{Module, Scope, Shape, Tensor};
 
@@ -62,6 +62,7 @@ fn engine(device: &Device, passes: Passes) -> Engine {
         input: Spec::new([16, 16, 3], DType::F32),
         target: Spec::new(Shape::scalar(), DType::I32),
         scaling: None,
+        precision: Precision::F32,
         seed: 7,
     };
     Engine::new(device, definition, passes).unwrap()

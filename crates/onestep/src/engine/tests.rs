@@ -19,6 +19,7 @@ fn definition(model: impl Module + 'static, loss: impl Loss + 'static, features:
         input: Spec::new([features], DType::F32),
         target,
         scaling: None,
+        precision: Precision::F32,
         seed: 7,
     }
 }
