@@ -164,15 +164,15 @@ struct Uses {
     contracted: Vec<bool>,
     /// It is an input, a state, a constant, or a view of one.
     given: Vec<bool>,
-    /// The inputs and states that contractions read.
-    leaves: Vec<Op>,
+    /// The states that contractions read.
+    states: Vec<Op>,
 }
 
 impl Uses {
     fn of(graph: &Graph) -> Self {
         let live = graph.live();
         let [kept, contracted, given] = [0; 3].map(|_| vec![false; graph.len()]);
-        let mut uses = Uses { kept, contracted, given, leaves: Vec::new() };
+        let mut uses = Uses { kept, contracted, given, states: Vec::new() };
         for (id, node) in graph.nodes() {
             uses.given[id.index()] = match node.op {
                 Op::Input(_) | Op::State(_) | Op::Constant(_) => true,
@@ -182,7 +182,7 @@ impl Uses {
         graph.roots().for_each(|root| uses.kept[root.index()] = true);
         let nodes: Vec<(NodeId, &Node)> = graph.nodes().filter(|(id, _)| live[id.index()]).collect();
         for &(id, node) in nodes.iter().rev() {
-            let Uses { kept, contracted, given, leaves } = &mut uses;
+            let Uses { kept, contracted, given, states } = &mut uses;
             if kept[id.index()] && passes_through(&node.op) {
                 node.operands().iter().for_each(|x| kept[x.index()] = true);
             }
@@ -195,8 +195,8 @@ impl Uses {
                 let floats = node.operands().iter().filter(|x| graph.dtype(**x) == DType::F32);
                 floats.for_each(|x| contracted[x.index()] = true);
             }
-            if contracted[id.index()] && matches!(node.op, Op::Input(_) | Op::State(_)) {
-                leaves.push(node.op.clone());
+            if contracted[id.index()] && matches!(node.op, Op::State(_)) {
+                states.push(node.op.clone());
             }
         }
         uses
@@ -271,15 +271,14 @@ impl Narrow<'_> {
         }
     }
 
-    /// Whether a value can be narrow for nothing: numbers, truth values and bytes, and what contractions read of states
-    /// and inputs.
+    /// Whether a value can be narrow for nothing: numbers, truth values and bytes, and states that contractions read.
     fn is_free(&self, g: &Graph, mut x: NodeId) -> bool {
         loop {
             let node = g.node(x);
             match &node.op {
                 Op::Constant(literal) => return literal.elements() == 1 && self.fits(literal.get(0)),
                 Op::Cast(_) => return matches!(g.dtype(node.inputs[0]), DType::Bool | DType::U8),
-                Op::Input(_) | Op::State(_) => return self.uses.leaves.contains(&node.op),
+                Op::State(_) => return self.uses.states.contains(&node.op),
                 _ if node.op.is_view() => x = node.inputs[0],
                 _ => return false,
             }
