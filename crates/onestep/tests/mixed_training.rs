@@ -77,7 +77,11 @@ fn losses_stay_with_those_of_f32() {
                 let allowed = (2 * 3 * run.layers) as f32 * unit * want[0];
                 let apart = want.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 let what = format!("{} in {precision} on {}", run.name, device.name());
-                println!("{what}: {apart:.2e} apart, {allowed:.2e} allowed, loss {} to {}", want[0], got[got.len() - 1]);
+                println!(
+                    "{what}: {apart:.2e} apart, {allowed:.2e} allowed, loss {} to {}",
+                    want[0],
+                    got[got.len() - 1]
+                );
                 assert!(got.len() == want.len() && apart <= allowed, "{what}: {apart} apart, {allowed} allowed");
                 assert!(apart > 0.0, "{what}: nothing was rounded");
             }

@@ -89,7 +89,9 @@ const CONV: &str = r#"graph {
 
 #[test]
 fn a_linear_layer_and_its_gradients() {
-    check(&step(LINEAR).to_string(), expect![[r#"
+    check(
+        &step(LINEAR).to_string(),
+        expect![[r#"
         graph {
           state s0 "params": f32[40]
           %0: f32[40] = state s0
@@ -138,12 +140,15 @@ fn a_linear_layer_and_its_gradients() {
           %43: f32[40] = sub(%0, %42)
           update s0 = %43
           return %22 as "loss"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
 fn the_plan_of_linear_layers() {
-    plan(&step(LINEAR), expect![[r#"
+    plan(
+        &step(LINEAR),
+        expect![[r#"
         plan, arena 512 bytes
           b0: f32[40] state 0 "params"
           b1: f32[48] input 0 "x"
@@ -221,12 +226,15 @@ fn the_plan_of_linear_layers() {
             e7: f32 = mul e5, e6
             e8: f32 = sub e0, e7
             b0[g0] = e8
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn convolution_bias_relu_and_pooling() {
-    check(CONV, expect![[r#"
+    check(
+        CONV,
+        expect![[r#"
         graph {
           state s0 "params": f32[176]
           %0: f32[176] = state s0
@@ -253,12 +261,15 @@ fn convolution_bias_relu_and_pooling() {
           %21: f32[2,4,4,2] = cast(%20) @ "loss"
           %22: f32[] = sum(%21) {axes=[0,1,2,3]} @ "loss"
           return %22 as "loss"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
 fn the_plan_of_convolutions() {
-    plan(&step(CONV), expect![[r#"
+    plan(
+        &step(CONV),
+        expect![[r#"
         plan, arena 3200 bytes
           b0: f32[176] state 0 "params"
           b1: f32[256] input 0 "x"
@@ -362,7 +373,8 @@ fn the_plan_of_convolutions() {
             e7: f32 = mul e5, e6
             e8: f32 = sub e0, e7
             b0[g0] = e8
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -80,12 +80,7 @@ fn train(device: &Device, passes: Passes, steps: u32) -> (Vec<f32>, Vec<(String,
     train_in(Precision::F32, device, passes, steps)
 }
 
-fn train_in(
-    precision: Precision,
-    device: &Device,
-    passes: Passes,
-    steps: u32,
-) -> (Vec<f32>, Vec<(String, Literal)>) {
+fn train_in(precision: Precision, device: &Device, passes: Passes, steps: u32) -> (Vec<f32>, Vec<(String, Literal)>) {
     let mut engine = engine(device, precision, passes);
     for step in 0..steps {
         let (x, y) = batch(step, if step % 4 == 3 { 17 } else { 64 });

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::data::{ElementSpec, Normalization};
-use crate::engine::{DType, Definition, Device, Engine, InputScaling, Literal, Module, Passes, Precision, Scope, Spec, Tensor};
+use crate::engine::{
+    DType, Definition, Device, Engine, InputScaling, Literal, Module, Passes, Precision, Scope, Spec, Tensor,
+};
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, OutputKind};
 use crate::nn::{Loss, LossKind, Sequential};

@@ -37,7 +37,9 @@ impl Epilogues {
         graph.roots().for_each(|n| is_root[n.index()] = true);
         let only = |id: NodeId, expected: &[NodeId]| !is_root[id.index()] && users[id.index()] == expected;
         for (root, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
-            if !matches!(node.op, Op::Dot { .. } | Op::Conv(_)) || !matches!(node.dtype, DType::F32 | DType::BF16 | DType::F16) {
+            if !matches!(node.op, Op::Dot { .. } | Op::Conv(_))
+                || !matches!(node.dtype, DType::F32 | DType::BF16 | DType::F16)
+            {
                 continue;
             }
             let &[sum] = users[root.index()].as_slice() else { continue };

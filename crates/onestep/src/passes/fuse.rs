@@ -291,7 +291,8 @@ pub(super) fn in_place(kernel: &Kernel) -> bool {
 /// What a library kernel reads for a value; those that sum in f32 read narrow floats `through` their conversion.
 fn operand(places: &Places, stored: &[bool], id: NodeId, through: bool) -> Operand {
     let view = if through { widened } else { strided };
-    let view = view(places.graph, id, stored).unwrap_or_else(|| panic!("onestep bug: an operand of a library kernel is not stored"));
+    let view = view(places.graph, id, stored)
+        .unwrap_or_else(|| panic!("onestep bug: an operand of a library kernel is not stored"));
     let buffer = places.buffers[view.base.index()];
     let buffer = buffer.unwrap_or_else(|| panic!("onestep bug: an operand of a library kernel has no buffer"));
     Operand { buffer, dtype: places.graph.dtype(view.base), offset: view.offset, strides: view.strides }

@@ -305,20 +305,21 @@ impl Program {
                 // SAFETY: as above; the plan passes dense tensors of the convolution's shapes.
                 unsafe { conv.run(&self.pool, &self.tensors(tensors, epilogue)) };
             }
-            Prepared::Serial(kernel) => {
-                match kernel.out().dtype {
-                    DType::F32 => self.serial::<f32>(kernel),
-                    DType::I32 | DType::U32 => self.serial::<u32>(kernel),
-                    _ => self.serial::<u8>(kernel),
-                }
-            }
+            Prepared::Serial(kernel) => match kernel.out().dtype {
+                DType::F32 => self.serial::<f32>(kernel),
+                DType::I32 | DType::U32 => self.serial::<u32>(kernel),
+                _ => self.serial::<u8>(kernel),
+            },
             Prepared::Narrow { inner, reads, out } => {
                 for w in reads {
                     self.in_pieces(w.len, |first, len| {
                         // SAFETY: both buffers have these elements, of two and of four bytes, and are distinct; pieces
                         // are apart.
                         let (from, to) = unsafe {
-                            (self.slice::<u16>(w.buffer, w.first + first, len), self.slice_mut::<f32>(w.copy, first, len))
+                            (
+                                self.slice::<u16>(w.buffer, w.first + first, len),
+                                self.slice_mut::<f32>(w.copy, first, len),
+                            )
                         };
                         library::widen(w.dtype, from, to);
                     });
@@ -328,7 +329,10 @@ impl Program {
                     self.in_pieces(w.len, |first, len| {
                         // SAFETY: as above.
                         let (from, to) = unsafe {
-                            (self.slice::<f32>(w.copy, first, len), self.slice_mut::<u16>(w.buffer, w.first + first, len))
+                            (
+                                self.slice::<f32>(w.copy, first, len),
+                                self.slice_mut::<u16>(w.buffer, w.first + first, len),
+                            )
                         };
                         library::narrow(w.dtype, from, to);
                     });
