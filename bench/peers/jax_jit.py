@@ -39,6 +39,9 @@ def initial(tables, key):
 
 
 def forward(tables, parameters, x, key):
+    """Logits in f32; products and convolutions take f32 masters rounded to the workload's precision."""
+    dtype = {"f32": jnp.float32, "bf16": jnp.bfloat16, "f16": jnp.float16}[workload.precision_of(tables)]
+    x, parameters = jax.tree.map(lambda p: p.astype(dtype), (x, parameters))
     for layer, weights in zip(tables["model"]["layers"], parameters):
         kind = layer["type"]
         if kind == "conv2d":
@@ -60,7 +63,7 @@ def forward(tables, parameters, x, key):
         if layer.get("activation"):
             assert layer["activation"] == "relu"
             x = jax.nn.relu(x)
-    return x
+    return x.astype(jnp.float32)
 
 
 def optimizer_of(tables):
@@ -135,7 +138,8 @@ def main():
             times = workload.measure(args, step, step.wait)
             assert math.isfinite(float(jnp.ravel(step.loss)[-1]))
             peer, device = f"jax {'scan' if scan else 'jit'}", jax.default_backend()
-            workload.report(args, peer, jax.__version__, device, name, width, batch, times)
+            precision = workload.precision_of(tables)
+            workload.report(args, peer, jax.__version__, device, name, width, batch, precision, times)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,14 @@ def stepper(tables, batch, layout, compiled, device):
     if layout == "channels-last" and x.dim() == 4:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     optimizer, loss_of = optimizer_of(tables, model.parameters()), nn.CrossEntropyLoss()
-    forward = torch.compile(lambda x, y: loss_of(model(x), y)) if compiled else lambda x, y: loss_of(model(x), y)
+    dtype = {"f32": None, "bf16": torch.bfloat16, "f16": torch.float16}[workload.precision_of(tables)]
+
+    def forward(x, y):
+        # Parameters stay f32; their rounded copies are not cached, for a captured step must make them anew.
+        with torch.autocast(device, dtype=dtype, enabled=dtype is not None, cache_enabled=False):
+            return loss_of(model(x), y)
+
+    forward = torch.compile(forward) if compiled else forward
 
     def step(n):
         for _ in range(n):
@@ -111,7 +118,8 @@ def main():
                 times = workload.measure(args, step, wait)
                 assert math.isfinite(step.loss.item())
                 peer = f"pytorch {mode}" + (" channels-last" if layout == "channels-last" else "")
-                workload.report(args, peer, torch.__version__, args.device, name, width, batch, times)
+                precision = workload.precision_of(tables)
+                workload.report(args, peer, torch.__version__, args.device, name, width, batch, precision, times)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 WORKLOADS = Path(__file__).resolve().parent.parent / "workloads"
 NAMES = sorted(path.stem for path in WORKLOADS.glob("*.toml"))
+SMALL = ["seed_cnn", "mlp", "small_cnn"]  # those of `onestep bench` where none is named
 WARM_UP = 0.3  # seconds
 REPEAT = 0.2  # seconds
 
@@ -21,7 +22,7 @@ REPEAT = 0.2  # seconds
 def parser_of(description):
     """The command line that all peers share."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(NAMES)} (default: all)")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(NAMES)} (default: {', '.join(SMALL)})")
     parser.add_argument("--batch", type=numbers, default=[], metavar="N[,N]", help="over the workload's")
     parser.add_argument("--width", type=numbers, default=[], metavar="N[,N]", help="of the first layer")
     parser.add_argument("--threads", type=positive, default=1, help="default: 1")
@@ -35,7 +36,7 @@ def parse(parser):
     wrong = [name for name in args.workloads if name not in NAMES]
     if wrong:
         parser.error(f"there is no workload {', '.join(wrong)}; there are {', '.join(NAMES)}")
-    args.workloads = args.workloads or NAMES
+    args.workloads = args.workloads or SMALL
     if args.threads == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     return args
@@ -63,6 +64,11 @@ def load(name, width=None):
         for layer in hidden:
             layer[key(layer)] = -(-layer[key(layer)] * width // first)
     return workload
+
+
+def precision_of(workload):
+    """The floats that products and convolutions read: f32, bf16 or f16. Parameters are f32 in each."""
+    return workload["training"].get("precision", "f32")
 
 
 def runs(args):
@@ -132,7 +138,7 @@ def measure(args, step, wait):
     return times
 
 
-def report(args, peer, version, device, name, width, batch, times):
+def report(args, peer, version, device, name, width, batch, precision, times):
     """One JSON object a line, as `onestep bench --json`."""
     median = statistics.median(times)
     line = {
@@ -141,7 +147,7 @@ def report(args, peer, version, device, name, width, batch, times):
         "device": device,
         "threads": args.threads,
         "batch": batch,
-        "precision": "f32",
+        "precision": precision,
         "median_us": round(median, 3),
         "min_us": round(min(times), 3),
         "max_us": round(max(times), 3),

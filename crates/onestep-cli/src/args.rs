@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::{Parser, Subcommand};
 use onestep::Result;
-use onestep::prelude::Device;
+use onestep::prelude::{Device, Precision};
 
 /// Train neural networks with one device submission per step.
 #[derive(Debug, Parser)]
@@ -59,6 +59,9 @@ pub struct TrainArgs {
     /// What initial weights, random numbers and the order of samples follow from, over the config's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
+    /// The floats that products and convolutions read (f32, bf16, f16), over the config's; parameters are f32 in each
+    #[arg(long, value_name = "FLOAT")]
+    pub precision: Option<Precision>,
     /// The run folder to make [default: runs/NAME-NUMBER, a fresh one]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -111,7 +114,7 @@ pub struct EvalArgs {
 /// Arguments of `onestep bench`.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
-    /// Workloads (seed_cnn, mlp, small_cnn) or config files [default: every workload]
+    /// Workloads (seed_cnn, mlp, small_cnn, small_cnn_1k, big_mlp) or config files [default: the first three]
     #[arg(value_name = "WORKLOAD|FILE.toml")]
     pub workloads: Vec<String>,
     /// Batch sizes to time, over the workload's
@@ -121,6 +124,9 @@ pub struct BenchArgs {
     /// proportion
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub width: Vec<u32>,
+    /// The floats that products and convolutions read (f32, bf16, f16), over the workload's
+    #[arg(long, value_name = "FLOAT")]
+    pub precision: Option<Precision>,
     /// Steps a repeat; the device is waited for once after them [default: a fifth of a second's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
@@ -138,7 +144,7 @@ pub struct BenchArgs {
 /// Arguments of `onestep explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// A recipe (digits, mnist), a workload (seed_cnn, mlp, small_cnn) or a config file
+    /// A recipe (digits, mnist), a workload (seed_cnn, mlp, small_cnn, small_cnn_1k, big_mlp) or a config file
     #[arg(value_name = "NAME|FILE.toml")]
     pub what: String,
     /// The folder of the data files, over the config's
@@ -147,6 +153,9 @@ pub struct ExplainArgs {
     /// Samples a step, over the config's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
+    /// The floats that products and convolutions read (f32, bf16, f16), over the config's
+    #[arg(long, value_name = "FLOAT")]
+    pub precision: Option<Precision>,
     /// Steps that are measured; medians count
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,

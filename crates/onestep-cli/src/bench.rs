@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onestep::data::gather;
-use onestep::prelude::{Config, Dataset, Engine};
+use onestep::prelude::{Config, Dataset, Engine, Precision};
 use onestep::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::BenchArgs;
-use crate::configs::{self, Kind, WORKLOADS};
+use crate::configs::{self, Kind, SMALL};
 use crate::output::{line, say};
 use crate::tables::{Align, bytes, table, thousands};
 
@@ -23,13 +23,13 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// How long a repeat takes where nobody says how many steps it has.
 const REPEAT: Duration = Duration::from_millis(200);
 
-/// Times every workload at every batch size and width.
+/// Times workloads at every batch size and width.
 ///
 /// # Errors
 /// Names that no workload has, configs, data or a device that do not work, widths that a model cannot have.
 pub fn bench(args: &BenchArgs) -> Result<()> {
     let device = args.device.open()?;
-    let all = || WORKLOADS.iter().map(|(name, _)| name.to_string()).collect();
+    let all = || SMALL.iter().map(|name| name.to_string()).collect();
     let names: Vec<String> = if args.workloads.is_empty() { all() } else { args.workloads.clone() };
     let configs = names.iter().map(|name| configs::find(name, &[Kind::Workload])).collect::<Result<Vec<_>>>()?;
     let widths: Vec<Option<u32>> = match args.width.as_slice() {
@@ -40,6 +40,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     for (config, name) in &configs {
         for &width in &widths {
             let mut config = config.clone();
+            config.training.precision = args.precision.unwrap_or(config.training.precision);
             if let Some(width) = width {
                 widen(&mut config, width).map_err(|e| e.at(format_args!("{name} at width {width}")))?;
             }
@@ -146,7 +147,7 @@ struct Figure {
     device: String,
     threads: usize,
     batch: u32,
-    precision: &'static str,
+    precision: String,
     /// Microseconds a step.
     median_us: f64,
     min_us: f64,
@@ -174,7 +175,7 @@ impl Figure {
             threads: if device == "cpu" { threads } else { 1 },
             device,
             batch,
-            precision: if engine.device().target().tf32 { "tf32" } else { "f32" },
+            precision: precision(engine),
             median_us: rounded(median_us),
             min_us: rounded(times[0]),
             max_us: rounded(times[last]),
@@ -187,13 +188,24 @@ impl Figure {
     }
 }
 
+/// What contractions compute in.
+fn precision(engine: &Engine) -> String {
+    match engine.precision() {
+        Precision::F32 if engine.device().target().tf32 => "tf32".into(),
+        precision => precision.to_string(),
+    }
+}
+
 fn shown(figures: &[Figure]) -> String {
     let swept = figures.iter().any(|figure| figure.width.is_some());
+    let mixed = figures.iter().any(|figure| figure.precision != figures[0].precision);
     let mut columns = vec![("workload", Align::Left)];
+    columns.extend(mixed.then_some(("precision", Align::Left)));
     columns.extend(swept.then_some(("width", Align::Right)));
     columns.extend(["batch", "median µs", "min", "max", "items/s", "memory"].map(|heading| (heading, Align::Right)));
     let row = |f: &Figure| {
         let mut cells = vec![f.workload.clone()];
+        cells.extend(mixed.then(|| f.precision.to_string()));
         cells.extend(f.width.map(|width| width.to_string()));
         cells.push(f.batch.to_string());
         cells.extend([f.median_us, f.min_us, f.max_us].map(|us| format!("{us:.1}")));
@@ -202,7 +214,8 @@ fn shown(figures: &[Figure]) -> String {
     };
     let heading = figures.first().map(|f| {
         let threads = if f.threads == 1 { "1 thread".to_string() } else { format!("{} threads", f.threads) };
-        format!("A training step on {}, {threads}, {}\n", f.device, f.precision)
+        let precision = if mixed { String::new() } else { format!(", {}", f.precision) };
+        format!("A training step on {}, {threads}{precision}\n", f.device)
     });
     heading.unwrap_or_default() + &table(&columns, figures.iter().map(row).collect())
 }

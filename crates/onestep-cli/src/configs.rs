@@ -11,7 +11,12 @@ pub const WORKLOADS: &[(&str, &str)] = &[
     ("seed_cnn", include_str!("../../../bench/workloads/seed_cnn.toml")),
     ("mlp", include_str!("../../../bench/workloads/mlp.toml")),
     ("small_cnn", include_str!("../../../bench/workloads/small_cnn.toml")),
+    ("small_cnn_1k", include_str!("../../../bench/workloads/small_cnn_1k.toml")),
+    ("big_mlp", include_str!("../../../bench/workloads/big_mlp.toml")),
 ];
+
+/// Those that are timed where none is named: a CPU does their steps in milliseconds.
+pub const SMALL: [&str; 3] = ["seed_cnn", "mlp", "small_cnn"];
 
 /// Configs that are part of the program.
 #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,7 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     if let Some(folder) = &args.data {
         config.set_data_dir(folder).map_err(|e| e.at("--data"))?;
     }
+    config.training.precision = args.precision.unwrap_or(config.training.precision);
     let batch = args.batch.map_or(config.training.batch_size, |n| n as usize);
     let device = args.device.open()?;
     let (train, _) = config.datasets()?;

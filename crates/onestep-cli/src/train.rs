@@ -62,6 +62,7 @@ fn effective_config(args: &TrainArgs) -> Result<(Config, String)> {
     training.epochs = args.epochs.unwrap_or(training.epochs);
     training.batch_size = args.batch_size.map_or(training.batch_size, |n| n as usize);
     training.seed = args.seed.unwrap_or(training.seed);
+    training.precision = args.precision.unwrap_or(training.precision);
     if let Some(rate) = args.learning_rate {
         config.set_learning_rate(rate).map_err(|e| e.at("--learning-rate"))?;
     }

@@ -54,7 +54,7 @@ pub mod prelude {
         GlobalAvgPool, LayerNorm, Linear, Loss, LossSpec, MaxPool2d, Padding, Residual, Sequential, loss,
     };
     pub use crate::optim::{Adam, AdamW, Clip, Optimizer, OptimizerSpec, Schedule, Sgd};
-    pub use crate::passes::Passes;
+    pub use crate::passes::{Passes, Precision};
     pub use crate::trace::{
         DType, Init, LayerInfo, Literal, Mode, Module, Scope, Shape, Tensor, Trace, concat, stack, where_,
     };

@@ -11,7 +11,7 @@ use onestep::engine::{Definition, Engine, Spec};
 use onestep::ir::{DType, Literal};
 use onestep::nn::{Conv2d, Linear, Padding, loss};
 use onestep::optim::{Adam, Optimizer, Schedule, Sgd};
-use onestep::passes::Passes;
+use onestep::passes::{Passes, Precision};
 use onestep::testing::{devices, fill, hash_uniform};
 use onestep::trace::{Module, Scope, Tensor};
 use onestep::{Result, trace};
@@ -66,6 +66,7 @@ fn engine(case: &Json, device: &Device, model: impl Module + 'static, sample: &[
         input: Spec::new(sample, DType::F32),
         target: Spec::new(trace::Shape::scalar(), DType::I32),
         scaling: None,
+        precision: Precision::F32,
         seed: 0,
     };
     let mut engine = Engine::new(device, definition, Passes::from_env().unwrap()).unwrap();

@@ -9,7 +9,7 @@ use onestep::engine::{Definition, Engine, Spec};
 use onestep::ir::{DType, Literal};
 use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, Padding, loss};
 use onestep::optim::{Adam, Schedule};
-use onestep::passes::Passes;
+use onestep::passes::{Passes, Precision};
 use onestep::plan::{Place, Plan};
 use onestep::trace::{Module, Scope, Shape, Tensor};
 
@@ -41,6 +41,7 @@ fn engine_of(model: impl Module + 'static, passes: Passes) -> Engine {
         input: Spec::new([32, 32, 3], DType::F32),
         target: Spec::new(Shape::scalar(), DType::I32),
         scaling: None,
+        precision: Precision::F32,
         seed: 0,
     };
     Engine::new(&Device::cpu_with_threads(1), definition, passes).unwrap()

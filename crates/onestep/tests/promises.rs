@@ -11,7 +11,7 @@ use onestep::engine::{Definition, Engine, Spec};
 use onestep::ir::{DType, Literal};
 use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, MaxPool2d, Padding, loss};
 use onestep::optim::{AdamW, Clip, Schedule};
-use onestep::passes::Passes;
+use onestep::passes::{Passes, Precision};
 use onestep::testing::{devices, fill, hash_uniform};
 use onestep::trace::{Module, Scope, Shape, Tensor};
 
@@ -52,7 +52,7 @@ fn model(s: &Scope, x: Tensor) -> Result<Tensor> {
     Linear::new(10).apply(s, "fc2", x)
 }
 
-fn engine(device: &Device, passes: Passes) -> Engine {
+fn engine(device: &Device, precision: Precision, passes: Passes) -> Engine {
     let definition = Definition {
         model: Rc::new(model),
         loss: Rc::new(loss::sparse_cross_entropy()),
@@ -62,6 +62,7 @@ fn engine(device: &Device, passes: Passes) -> Engine {
         input: Spec::new([16, 16, 3], DType::F32),
         target: Spec::new(Shape::scalar(), DType::I32),
         scaling: None,
+        precision,
         seed: 7,
     };
     Engine::new(device, definition, passes).unwrap()
@@ -76,7 +77,11 @@ fn batch(number: u32, size: usize) -> (Literal, Literal) {
 
 /// Bits of the losses and of every parameter after some steps, ragged batches among them.
 fn train(device: &Device, passes: Passes, steps: u32) -> (Vec<f32>, Vec<(String, Literal)>) {
-    let mut engine = engine(device, passes);
+    train_in(Precision::F32, device, passes, steps)
+}
+
+fn train_in(precision: Precision, device: &Device, passes: Passes, steps: u32) -> (Vec<f32>, Vec<(String, Literal)>) {
+    let mut engine = engine(device, precision, passes);
     for step in 0..steps {
         let (x, y) = batch(step, if step % 4 == 3 { 17 } else { 64 });
         engine.train_step(&x, &y).unwrap();
@@ -87,23 +92,28 @@ fn train(device: &Device, passes: Passes, steps: u32) -> (Vec<f32>, Vec<(String,
 
 #[test]
 fn the_same_bits_run_to_run_and_with_any_number_of_threads() {
-    let first = train(&Device::cpu_with_threads(1), Passes::all(), 12);
-    assert_eq!(first.0.len(), 12);
-    for threads in [1, 2, 3] {
-        let again = train(&Device::cpu_with_threads(threads), Passes::all(), 12);
-        let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&first.0), bits(&again.0), "{threads} threads");
-        assert_eq!(first.1, again.1, "{threads} threads");
+    for precision in Precision::ALL {
+        let train = |threads| train_in(precision, &Device::cpu_with_threads(threads), Passes::all(), 12);
+        let first = train(1);
+        assert_eq!(first.0.len(), 12);
+        for threads in [1, 2, 3] {
+            let again = train(threads);
+            let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&first.0), bits(&again.0), "{precision}, {threads} threads");
+            assert_eq!(first.1, again.1, "{precision}, {threads} threads");
+        }
     }
 }
 
 #[test]
 fn the_same_bits_run_to_run_on_a_gpu() {
     let Some(gpu) = onestep::testing::cuda() else { return };
-    let [first, again] = [(); 2].map(|()| train(&gpu, Passes::all(), 12));
-    let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(&first.0), bits(&again.0));
-    assert_eq!(first.1, again.1);
+    for precision in Precision::ALL {
+        let [first, again] = [(); 2].map(|()| train_in(precision, &gpu, Passes::all(), 12));
+        let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&first.0), bits(&again.0), "{precision}");
+        assert_eq!(first.1, again.1, "{precision}");
+    }
 }
 
 #[test]
@@ -122,16 +132,18 @@ fn losses_agree_with_the_reference_whatever_passes_run() {
 
 #[test]
 fn a_step_after_the_first_submits_once_and_allocates_nothing() {
-    let mut engine = engine(&Device::cpu_with_threads(1), Passes::all());
-    let (x, y) = batch(0, 64);
-    engine.train_step(&x, &y).unwrap();
-    let (peak, live) = (engine.peak_bytes(), LIVE.with(Cell::get));
-    for _ in 0..5 {
-        let (submissions, allocations) = (engine.submissions(), ALLOCATIONS.with(Cell::get));
+    for precision in Precision::ALL {
+        let mut engine = engine(&Device::cpu_with_threads(1), precision, Passes::all());
+        let (x, y) = batch(0, 64);
         engine.train_step(&x, &y).unwrap();
-        assert_eq!(ALLOCATIONS.with(Cell::get) - allocations, 0, "heap allocations in a step");
-        assert_eq!(engine.submissions() - submissions, 1);
+        let (peak, live) = (engine.peak_bytes(), LIVE.with(Cell::get));
+        for _ in 0..5 {
+            let (submissions, allocations) = (engine.submissions(), ALLOCATIONS.with(Cell::get));
+            engine.train_step(&x, &y).unwrap();
+            assert_eq!(ALLOCATIONS.with(Cell::get) - allocations, 0, "heap allocations in a step in {precision}");
+            assert_eq!(engine.submissions() - submissions, 1);
+        }
+        assert_eq!(engine.peak_bytes(), peak);
+        assert_eq!(LIVE.with(Cell::get), live, "bytes held after five more steps in {precision}");
     }
-    assert_eq!(engine.peak_bytes(), peak);
-    assert_eq!(LIVE.with(Cell::get), live, "bytes held after five more steps");
 }

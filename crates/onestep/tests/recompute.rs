@@ -9,7 +9,7 @@ use onestep::engine::{Definition, Engine, Spec};
 use onestep::ir::{DType, Literal};
 use onestep::nn::{BatchNorm, Conv2d, Dropout, GlobalAvgPool, Linear, MaxPool2d, Padding, loss};
 use onestep::optim::{AdamW, Schedule};
-use onestep::passes::Passes;
+use onestep::passes::{Passes, Precision};
 use onestep::testing::{fill, hash_uniform};
 use onestep::trace::{Module, Scope, Shape, Tensor};
 
@@ -60,6 +60,7 @@ fn engine(device: &Device, passes: Passes, marked: bool) -> Engine {
         input: Spec::new([8, 8, 3], DType::F32),
         target: Spec::new(Shape::scalar(), DType::I32),
         scaling: None,
+        precision: Precision::F32,
         seed: 7,
     };
     Engine::new(device, definition, passes).unwrap()

@@ -24,6 +24,7 @@ fn every_workload_has_a_line_with_its_figures() {
         let of_line: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(of_line.join(" "), keys);
         let number = |key: &str| line[key].as_f64().unwrap();
+        assert_eq!(line["precision"], "f32");
         assert!(0.0 < number("min_us") && number("min_us") <= number("median_us"), "{line}");
         assert!(number("median_us") <= number("max_us") && number("peak_bytes") > 0.0, "{line}");
         let rate = 32e6 / number("median_us");
@@ -43,6 +44,10 @@ fn batch_and_width_are_swept() {
     assert_eq!(points, [point(16, 2), point(16, 4), point(32, 2), point(32, 4)]);
     let memory: Vec<u64> = found.iter().filter_map(|line| line["peak_bytes"].as_u64()).collect();
     assert!(memory[0] < memory[2], "{memory:?}");
+
+    // The precision is the flag's.
+    let found = lines(&place, &["mlp", "--batch", "4", "--precision", "bf16"]);
+    assert_eq!(found[0]["precision"], "bf16");
 
     // A batch larger than the data set has samples, as a table.
     let printed = place.succeeds(&[&["bench", "tiny.toml", "--batch", "1500"], &QUICK[..]].concat());

@@ -136,3 +136,22 @@ fn an_interrupt_ends_the_training_and_saves_it() {
     assert_eq!(summary["interrupted"], true);
     place.succeeds(&["eval", "run"]);
 }
+
+#[test]
+fn a_run_in_another_precision_is_evaluated_in_it() {
+    let place = Place::new();
+    let figures = |text: &str| text.lines().find(|line| line.starts_with("Test ")).map(str::to_string).unwrap();
+    for precision in ["bf16", "f16"] {
+        let printed = place.succeeds(&["train", "tiny.toml", "--precision", precision, "--out", precision, "--json"]);
+        let summary: Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+        assert!(summary["test_accuracy"].as_f64().unwrap() > 0.5, "{summary}");
+        let config = place.read(&format!("{precision}/config.toml"));
+        assert!(config.contains(&format!("precision = \"{precision}\"")), "{config}");
+        assert_eq!(figures(&place.succeeds(&["eval", precision])), figures(&printed));
+    }
+    let wrong = place.run(&["train", "tiny.toml", "--precision", "bf17"]);
+    let message = crate::stderr(&wrong);
+    assert!(!wrong.status.success() && message.contains("there are f32, bf16, f16"), "{message}");
+    let config = place.tiny_with("[training]\n", "[training]\nprecision = \"bf17\"\n");
+    place.refused(&["train", config], &["changed.toml, line", "`bf17`", "`f32`, `bf16`, `f16`"]);
+}

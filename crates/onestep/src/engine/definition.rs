@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::error::{Error, Result};
 use crate::nn::Loss;
 use crate::optim::{Clip, Optimizer, Schedule};
+use crate::passes::Precision;
 use crate::trace::{DType, LayerInfo, Literal, Mode, Module, NodeId, Shape, Tensor, Trace, Traced};
 
 /// Shape and dtype of one sample, without the batch axis.
@@ -125,6 +126,8 @@ pub struct Definition {
     pub target: Spec,
     /// How inputs are scaled.
     pub scaling: Option<InputScaling>,
+    /// The floats that contractions read.
+    pub precision: Precision,
     /// Decides initial parameters and all random numbers.
     pub seed: u64,
 }

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::definition::{Definition, Judged};
-use super::metrics::classes;
+use super::metrics::{HEALTH, classes};
 use super::pack::pack;
 use super::programs::{Program, judged};
 use super::state::{Part, States};
@@ -55,7 +55,7 @@ impl Suspects {
         };
         trace.set_output("finite", &stack(&nodes.into_iter().map(finite).collect::<Vec<_>>(), 0));
         let graph = trace.finish()?.graph;
-        let program = Program::compile(device, &graph, states, passes)?;
+        let program = Program::compile(device, &graph, definition.precision, states, passes)?;
         let classes = classes(definition.loss.kind(), &output).filter(|_| definition.target.dtype.is_int());
         Ok(Suspects { program, names, classes })
     }
@@ -79,7 +79,12 @@ impl Suspects {
         }
         let first = self.names.iter().zip(flags.to_f64()).position(|(_, finite)| finite == 0.0);
         Ok(match first {
-            None => "nothing: on this batch every layer's output and the loss are finite".to_string(),
+            None => {
+                // A step that was not well for another reason than its loss.
+                let ill = states.read(HEALTH)?.get(0) != 0.0;
+                let what = if ill { "the gradient" } else { "nothing" };
+                format!("{what}: on this batch every layer's output and the loss are finite")
+            }
             Some(i) if i + 1 == self.names.len() => match self.classes.and_then(|n| label_outside(target, n)) {
                 Some(fault) => format!("the loss ({fault})"),
                 None => "the loss".to_string(),

@@ -111,12 +111,13 @@ pub(super) fn recent_losses(states: &States) -> Result<Vec<(u64, f32)>> {
     Ok((first..done).map(|step| (step + 1, ring[step as usize % RING])).collect())
 }
 
-/// Notes the first step whose loss is not finite, and gives whether this step may change other states: bool[].
-pub(super) fn record_health(s: &Scope, loss: &Tensor) -> Tensor {
+/// Notes the first step that is not `well`, bool[], for its loss is not finite, and gives whether this step may change
+/// other states: bool[].
+pub(super) fn record_health(s: &Scope, well: &Tensor) -> Tensor {
     let health = s.trace().state(HEALTH, [], DType::U32);
     let healthy = health.eq(0.0);
-    let ok = healthy.and(loss.is_finite());
-    s.update(&health, &healthy.and(loss.is_finite().not()).select(s.step() + 1.0, &health));
+    let ok = healthy.and(well);
+    s.update(&health, &healthy.and(well.not()).select(s.step() + 1.0, &health));
     ok
 }
 

@@ -7,6 +7,7 @@ mod metrics;
 mod pack;
 mod profile;
 mod programs;
+mod scaling;
 mod state;
 
 use std::collections::HashMap;
@@ -19,10 +20,11 @@ use diagnose::Suspects;
 use metrics::HEALTH;
 use pack::Layout;
 use programs::{Kind, Program, build};
+use scaling::LossScaling;
 use state::{Part, STEP, States};
 
 pub use crate::backend::Device;
-pub use crate::passes::Passes;
+pub use crate::passes::{Passes, Precision};
 pub use crate::trace::{DType, Literal, Module, Scope, Shape, Tensor};
 pub use definition::{Definition, InputScaling, Spec};
 pub use metrics::{Metrics, Phase};
@@ -32,10 +34,12 @@ pub use profile::Profile;
 ///
 /// Programs are compiled when a batch size is first seen and kept; all share the same states. If the loss of
 /// a training step is not finite, that step and all later ones leave every state as it was; see
-/// [`Engine::health`] and [`Engine::diagnose`].
+/// [`Engine::health`] and [`Engine::diagnose`]. In [`Precision::F16`] the loss is scaled: a step whose gradient is not
+/// finite is counted but trains nothing, and the next one takes half the scale.
 pub struct Engine {
     device: Device,
     definition: Definition,
+    scaling: LossScaling,
     passes: Passes,
     states: States,
     programs: HashMap<(Kind, usize), Program>,
@@ -51,6 +55,10 @@ impl Engine {
     /// What the model, the loss, the optimizer or the schedule refuse, a model without parameters, a name
     /// used twice, memory that the device does not have.
     pub fn new(device: &Device, definition: Definition, passes: Passes) -> Result<Self> {
+        Self::scaled(device, definition, LossScaling::default(), passes)
+    }
+
+    fn scaled(device: &Device, definition: Definition, scaling: LossScaling, passes: Passes) -> Result<Self> {
         definition.check()?;
         let forward = definition.forward(Mode::Train, 1, true)?;
         let layout = Layout::new(&forward.traced.parameters);
@@ -60,12 +68,13 @@ impl Engine {
         let classes = metrics::classes(definition.loss.kind(), forward.traced.graph.shape(forward.output));
         let mut states = States::new(device, layout, definition.seed);
         for kind in [Kind::Train, Kind::Eval] {
-            let built = build(&definition, &states.layout, kind, 1)?;
+            let built = build(&definition, scaling, &states.layout, kind, 1)?;
             states.add(&built.graph, &built.declared)?;
         }
         Ok(Engine {
             device: device.clone(),
             definition,
+            scaling,
             passes,
             states,
             programs: HashMap::new(),
@@ -237,6 +246,11 @@ impl Engine {
         self.submissions
     }
 
+    /// The floats that programs compute with.
+    pub fn precision(&self) -> Precision {
+        self.definition.precision
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
@@ -278,8 +292,9 @@ impl Engine {
         Ok(match self.programs.entry((kind, batch)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let built = build(&self.definition, &self.states.layout, kind, batch)?;
-                entry.insert(Program::compile(&self.device, &built.graph, &self.states, self.passes)?)
+                let built = build(&self.definition, self.scaling, &self.states.layout, kind, batch)?;
+                let precision = self.definition.precision;
+                entry.insert(Program::compile(&self.device, &built.graph, precision, &self.states, self.passes)?)
             }
         })
     }

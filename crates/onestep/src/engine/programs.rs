@@ -3,11 +3,12 @@
 use super::definition::{Definition, Forward, Judged, node};
 use super::metrics::{HEALTH, Phase, record_confusion, record_health, record_loss};
 use super::pack::{Layout, pack};
+use super::scaling::{LossScaling, goes_on};
 use super::state::{PARAMS, States};
 use crate::backend::{Device, Executable};
 use crate::error::{Error, Result};
 use crate::grad;
-use crate::passes::{self, Passes, Plan};
+use crate::passes::{self, Passes, Plan, Precision};
 use crate::trace::{Buffer, DType, Graph, Mode, NodeId, Op, Trace, Traced};
 
 /// What a program does with a batch.
@@ -28,21 +29,37 @@ pub(super) struct Built {
 }
 
 /// Builds the graph of a program.
-pub(super) fn build(definition: &Definition, layout: &Layout, kind: Kind, batch: usize) -> Result<Built> {
+pub(super) fn build(
+    definition: &Definition,
+    scaling: LossScaling,
+    layout: &Layout,
+    kind: Kind,
+    batch: usize,
+) -> Result<Built> {
     match kind {
-        Kind::Train => train(definition, layout, batch),
+        Kind::Train => train(definition, scaling, layout, batch),
         Kind::Eval => eval(definition, layout, batch),
         Kind::Predict => predict(definition, layout, batch),
     }
 }
 
-/// Forward, backward, optimizer, metrics; then every new state is taken over only if the loss is finite.
-fn train(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built> {
+/// Forward, backward, optimizer, metrics; then every new state is taken over only if the loss is finite. In f16 the
+/// loss is scaled.
+fn train(definition: &Definition, scaling: LossScaling, layout: &Layout, batch: usize) -> Result<Built> {
+    let scaling = (definition.precision == Precision::F16).then_some(scaling);
     let forward = definition.forward(Mode::Train, batch, true)?;
     let Judged { target, loss } = judged(&forward)?;
     let mut packed = pack(&forward.traced, layout)?;
     let [output, target, loss] = [forward.output, target, loss].map(|n| packed.at(n));
-    let gradients = grad::gradients(&mut packed.graph, loss, &packed.parameters)?;
+    let mut declared = Vec::new();
+    let gradients = match scaling {
+        None => grad::gradients(&mut packed.graph, loss, &packed.parameters)?,
+        Some(scaling) => {
+            let (scale, state) = scaling.cotangent(&mut packed.graph)?;
+            declared.push(state);
+            grad::pullback(&mut packed.graph, &[(loss, scale)], &packed.parameters)?
+        }
+    };
 
     let trace = Trace::from_graph(packed.graph);
     let s = trace.scope(Mode::Train);
@@ -50,8 +67,13 @@ fn train(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built
     let (step, ty) = (s.step(), layout.ty());
     let params = trace.state(PARAMS, &ty.shape, ty.dtype);
     let Definition { optimizer, schedule, clip, .. } = definition;
+    let mut finite = None;
     let new = s.layer("optimizer", optimizer.name(), |s| {
         let mut grads = layout.flatten(&trace, &gradients);
+        if let Some(scaling) = scaling {
+            let (unscaled, all_finite) = scaling.unscale(&trace, &grads);
+            (grads, finite) = (unscaled, Some(all_finite));
+        }
         if let Some(clip) = clip {
             grads = clip.apply(&grads)?;
         }
@@ -64,9 +86,22 @@ fn train(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built
     let loss = loss.cast(DType::F32);
     Phase::Train.record(&s, &loss, definition.loss.correct(&output, &target), batch);
     record_loss(&s, &loss);
-    let ok = record_health(&s, &loss);
+    let mut well = loss.is_finite();
+    if let (Some(scaling), Some(finite)) = (scaling, &finite) {
+        well = well.and(finite.or(scaling.is_least(&trace).not()));
+        scaling.record(&s, finite);
+    }
+    let ok = record_health(&s, &well);
+    // What a skipped step keeps.
+    let trains = finite.map(|finite| node(&ok.and(finite))).transpose()?;
     let mut built = finish(trace, forward.traced)?;
-    guard(&mut built.graph, node(&ok)?)?;
+    built.declared.extend(declared);
+    let ok = node(&ok)?;
+    guard(&mut built.graph, |state| match state {
+        HEALTH => None,
+        state if goes_on(state) => Some(ok),
+        _ => Some(trains.unwrap_or(ok)),
+    })?;
     Ok(built)
 }
 
@@ -104,8 +139,8 @@ fn finish(trace: Trace, model: Traced) -> Result<Built> {
     Ok(Built { graph, declared: buffers })
 }
 
-/// Leaves every state as it was unless `ok`, bool[], is true; only the health itself is always taken over.
-fn guard(graph: &mut Graph, ok: NodeId) -> Result<()> {
+/// Leaves each state as it was unless its condition, bool[], holds; without one the new value is always taken over.
+fn guard(graph: &mut Graph, condition: impl Fn(&str) -> Option<NodeId>) -> Result<()> {
     let mut states = vec![None; graph.states().len()];
     for (id, node) in graph.nodes() {
         if let Op::State(state) = node.op {
@@ -113,8 +148,8 @@ fn guard(graph: &mut Graph, ok: NodeId) -> Result<()> {
         }
     }
     for (state, new) in graph.take_updates() {
-        let new = match states[state.0 as usize] {
-            Some(old) if graph.states()[state.0 as usize].name != HEALTH => {
+        let new = match (states[state.0 as usize], condition(&graph.states()[state.0 as usize].name)) {
+            (Some(old), Some(ok)) => {
                 let shape = graph.shape(old).clone();
                 let ok = graph.expand(ok, &(0..shape.rank()).collect::<Vec<_>>(), &shape);
                 graph.select(ok, new, old)
@@ -136,8 +171,14 @@ pub(super) struct Program {
 
 impl Program {
     /// Compiles a graph.
-    pub(super) fn compile(device: &Device, graph: &Graph, states: &States, passes: Passes) -> Result<Self> {
-        let compiled = passes::compile(graph, &device.target(), passes)?;
+    pub(super) fn compile(
+        device: &Device,
+        graph: &Graph,
+        precision: Precision,
+        states: &States,
+        passes: Passes,
+    ) -> Result<Self> {
+        let compiled = passes::compile_in(precision, graph, &device.target(), passes)?;
         let memory = states.bind(&compiled.graph)?;
         let executable = device.compile(&compiled.graph, &compiled.plan, &memory)?;
         Ok(Program { executable, plan: compiled.plan, fed: false })

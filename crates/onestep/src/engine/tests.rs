@@ -19,6 +19,7 @@ fn definition(model: impl Module + 'static, loss: impl Loss + 'static, features:
         input: Spec::new([features], DType::F32),
         target,
         scaling: None,
+        precision: Precision::F32,
         seed: 7,
     }
 }
@@ -379,4 +380,86 @@ fn layers_and_parameters_are_counted() {
     assert!(!layers.iter().any(|l| l.starts_with("loss")));
     assert_eq!(engine.parameter_count(), (10 + 5) + (5 + 5) + (15 + 3));
     assert_eq!(engine.device().name(), "reference");
+}
+
+/// An engine in f16 on a device that rounds.
+fn scaled(definition: Definition, start: f64, interval: u32) -> Engine {
+    let definition = Definition { precision: Precision::F16, ..definition };
+    Engine::scaled(&Device::cpu_with_threads(1), definition, LossScaling { start, interval }, Passes::all()).unwrap()
+}
+
+/// The scale of the loss, and the steps since it changed.
+fn scale(engine: &Engine) -> (f64, f64) {
+    let read = |name| engine.states.read(name).unwrap().get(0);
+    (read(scaling::SCALE), read(scaling::STEPS))
+}
+
+#[test]
+fn an_overflow_trains_nothing_and_halves_the_scale() {
+    let start = 2f64.powi(40);
+    let mut engine = scaled(classifier(), start, 2000);
+    let model = engine.model_state().unwrap();
+    let slots = |engine: &Engine| -> Vec<_> {
+        let state = engine.optimizer_state().unwrap();
+        state.into_iter().filter(|(name, _)| name.starts_with("optimizer.")).collect()
+    };
+    let before = slots(&engine);
+    assert!(!before.is_empty());
+    train(&mut engine, 4, 0..3);
+    assert_eq!(scale(&engine), (start / 8.0, 0.0));
+    assert_eq!((engine.model_state().unwrap(), slots(&engine)), (model.clone(), before));
+    // The step, its loss and its samples are counted all the same.
+    assert_eq!((engine.step().unwrap(), engine.health().unwrap()), (3, None));
+    assert!(engine.recent_losses().unwrap().iter().all(|(_, loss)| loss.is_finite() && *loss < 10.0));
+    assert_eq!(engine.metrics(Phase::Train).unwrap().samples, 12);
+    assert_eq!(engine.submissions(), 3);
+    // By then the scale fits, and training goes on.
+    train(&mut engine, 4, 3..40);
+    assert_ne!(engine.model_state().unwrap(), model);
+    let (fits, steps) = scale(&engine);
+    assert!(fits < start / 8.0 && fits > 1.0 && steps > 0.0, "{fits}, {steps}");
+    assert_eq!(fits.log2().fract(), 0.0);
+}
+
+#[test]
+fn the_scale_grows_after_steps_without_overflow() {
+    let mut engine = scaled(classifier(), 8.0, 3);
+    let mut seen = Vec::new();
+    for step in 0..7 {
+        train(&mut engine, 4, step..step + 1);
+        seen.push(scale(&engine));
+    }
+    assert_eq!(seen, [(8.0, 1.0), (8.0, 2.0), (16.0, 0.0), (16.0, 1.0), (16.0, 2.0), (32.0, 0.0), (32.0, 1.0)]);
+}
+
+#[test]
+fn a_gradient_that_no_scale_helps_ends_the_training() {
+    // |0·x|^½ is 0, and its slope infinite.
+    let model = |s: &Scope, x: Tensor| Ok((Linear::new(3).apply(s, "fc", x)? * 0.0).abs().sqrt());
+    let mut engine = scaled(definition(model, loss::sparse_cross_entropy(), 2, label()), 4.0, 2000);
+    let before = engine.model_state().unwrap();
+    train(&mut engine, 4, 0..2);
+    assert_eq!((scale(&engine), engine.health().unwrap()), ((1.0, 0.0), None));
+    train(&mut engine, 4, 2..4);
+    assert_eq!((scale(&engine), engine.health().unwrap()), ((1.0, 0.0), Some(3)));
+    assert_eq!((engine.step().unwrap(), engine.model_state().unwrap()), (2, before));
+    let (input, target) = batch(4, 2);
+    let found = engine.diagnose(&input, &target).unwrap();
+    assert!(found.starts_with("the gradient: on this batch"), "{found}");
+}
+
+#[test]
+fn a_run_in_f16_resumes_with_its_scale() {
+    let mut whole = scaled(classifier(), 2f64.powi(30), 3);
+    train(&mut whole, 4, 0..9);
+    let mut resumed = scaled(Definition { seed: 99, ..classifier() }, 8.0, 3);
+    resumed.load_model_state(&whole.model_state().unwrap()).unwrap();
+    resumed.load_optimizer_state(&whole.optimizer_state().unwrap()).unwrap();
+    assert_eq!(scale(&resumed), scale(&whole));
+    for engine in [&mut whole, &mut resumed] {
+        train(engine, 4, 9..14);
+    }
+    assert_eq!(scale(&resumed), scale(&whole));
+    assert_eq!(resumed.model_state().unwrap(), whole.model_state().unwrap());
+    assert_eq!(resumed.optimizer_state().unwrap(), whole.optimizer_state().unwrap());
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::data::{ElementSpec, Normalization};
-use crate::engine::{DType, Definition, Device, Engine, InputScaling, Literal, Module, Passes, Scope, Spec, Tensor};
+use crate::engine::{
+    DType, Definition, Device, Engine, InputScaling, Literal, Module, Passes, Precision, Scope, Spec, Tensor,
+};
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, OutputKind};
 use crate::nn::{Loss, LossKind, Sequential};
@@ -81,6 +83,7 @@ impl Predictor {
             input: Spec { shape: input.shape.clone(), dtype: input.dtype },
             target: Spec { shape: [].into(), dtype: DType::F32 },
             scaling: normalization.clone().map(|n| InputScaling { scale: n.scale, mean: n.mean, std: n.std }),
+            precision: Precision::F32,
             seed: 0,
         };
         let mut engine = Engine::new(device, definition, Passes::from_env()?)?;

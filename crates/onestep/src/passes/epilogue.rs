@@ -37,7 +37,9 @@ impl Epilogues {
         graph.roots().for_each(|n| is_root[n.index()] = true);
         let only = |id: NodeId, expected: &[NodeId]| !is_root[id.index()] && users[id.index()] == expected;
         for (root, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
-            if !matches!(node.op, Op::Dot { .. } | Op::Conv(_)) || node.dtype != DType::F32 {
+            if !matches!(node.op, Op::Dot { .. } | Op::Conv(_))
+                || !matches!(node.dtype, DType::F32 | DType::BF16 | DType::F16)
+            {
                 continue;
             }
             let &[sum] = users[root.index()].as_slice() else { continue };
@@ -90,7 +92,12 @@ fn bias(graph: &Graph, root: NodeId, sum: NodeId) -> Option<NodeId> {
     let other = if a == root { b } else { a };
     let stored = vec![false; graph.len()];
     let view = strided(graph, other, &stored).filter(|_| other != root)?;
-    let stays = matches!(graph.node(view.base).op, Op::State(_) | Op::Input(_));
+    // A narrow copy of a state is kept where it is read this way.
+    let base = match graph.node(view.base).op {
+        Op::Cast(DType::BF16 | DType::F16) => graph.node(view.base).inputs[0],
+        _ => view.base,
+    };
+    let stays = matches!(graph.node(base).op, Op::State(_) | Op::Input(_));
     let (last, rest) = view.strides.split_last()?;
     let along_last = (*last == 1 || node.shape[node.shape.rank() - 1] == 1) && rest.iter().all(|&s| s == 0);
     (stays && along_last).then_some(other)

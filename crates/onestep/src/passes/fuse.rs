@@ -8,8 +8,8 @@
 use super::epilogue::{Epilogues, Folded};
 use super::events::{Events, below};
 use super::lower::{Places, scopes};
-use super::views::{batch_joined, strided};
-use crate::ir::{Compare, Graph, NodeId, Op, Shape, StateId, Unary};
+use super::views::{batch_joined, strided, widened};
+use crate::ir::{Compare, Graph, Node, NodeId, Op, Shape, StateId, Unary};
 use crate::plan::{
     BufferId, ConvDirection, Epilogue, Kernel, KernelKind, LibraryKernel, LoopKernel, Operand, Place, Plan, Target,
 };
@@ -157,6 +157,9 @@ fn choose(graph: &Graph, live: &[bool], epilogues: &Epilogues, fuse: bool) -> Ve
             stored[id.index()] = false;
         } else if let Some(folded) = epilogues.folded(id) {
             stored[id.index()] = true;
+            if let Some(bias) = strided(graph, folded.bias, &stored) {
+                stored[bias.base.index()] = true;
+            }
             // What is read to compute the root was found when it was visited.
             debug_assert!(!stored[folded.root.index()]);
         }
@@ -201,13 +204,14 @@ fn choices(graph: &Graph, live: &[bool], stored: &mut [bool]) -> Vec<Option<(Nod
 fn require_operand(graph: &Graph, op: &Op, input: NodeId, stored: &mut [bool]) {
     let view = match op {
         Op::Dot { .. } => {
-            strided(graph, input, stored).filter(|v| batch_joined(graph.shape(input), &v.strides).is_some())
+            widened(graph, input, stored).filter(|v| batch_joined(graph.shape(input), &v.strides).is_some())
         }
-        Op::Conv(_)
-        | Op::ConvInputGrad { .. }
-        | Op::ConvFilterGrad { .. }
-        | Op::CumSum { .. }
-        | Op::ScatterAdd { .. } => strided(graph, input, stored).filter(|v| v.is_dense(graph.shape(input))),
+        Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. } => {
+            widened(graph, input, stored).filter(|v| v.is_dense(graph.shape(input)))
+        }
+        Op::CumSum { .. } | Op::ScatterAdd { .. } => {
+            strided(graph, input, stored).filter(|v| v.is_dense(graph.shape(input)))
+        }
         _ => return,
     };
     let id = view.map_or(input, |v| v.base);
@@ -284,29 +288,32 @@ pub(super) fn in_place(kernel: &Kernel) -> bool {
     }
 }
 
-fn operand(places: &Places, stored: &[bool], id: NodeId) -> Operand {
-    let view = strided(places.graph, id, stored);
-    let view = view.unwrap_or_else(|| panic!("onestep bug: an operand of a library kernel is not stored"));
+/// What a library kernel reads for a value; those that sum in f32 read narrow floats `through` their conversion.
+fn operand(places: &Places, stored: &[bool], id: NodeId, through: bool) -> Operand {
+    let view = if through { widened } else { strided };
+    let view = view(places.graph, id, stored)
+        .unwrap_or_else(|| panic!("onestep bug: an operand of a library kernel is not stored"));
     let buffer = places.buffers[view.base.index()];
     let buffer = buffer.unwrap_or_else(|| panic!("onestep bug: an operand of a library kernel has no buffer"));
-    Operand { buffer, offset: view.offset, strides: view.strides }
+    Operand { buffer, dtype: places.graph.dtype(view.base), offset: view.offset, strides: view.strides }
 }
 
 /// A stretched vector as the operand of an epilogue.
 fn vector(places: &Places, stored: &[bool], id: NodeId) -> Operand {
-    Operand { strides: vec![1], ..operand(places, stored, id) }
+    Operand { strides: vec![1], ..operand(places, stored, id, false) }
 }
 
-fn dense(buffer: BufferId, shape: &Shape) -> Operand {
-    Operand { buffer, offset: 0, strides: shape.strides().iter().map(|&s| s as i64).collect() }
+fn dense(buffer: BufferId, node: &Node) -> Operand {
+    let strides = node.shape.strides().iter().map(|&s| s as i64).collect();
+    Operand { buffer, dtype: node.dtype, offset: 0, strides }
 }
 
 /// The library call for a node, if it is one.
 fn library(places: &Places, stored: &[bool], id: NodeId, out: BufferId) -> Option<LibraryKernel> {
     let graph = places.graph;
     let node = graph.node(id);
-    let dtype = node.dtype;
-    let read = |i: usize| operand(places, stored, node.inputs[i]);
+    let contracts = matches!(node.op, Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. });
+    let read = |i: usize| operand(places, stored, node.inputs[i], contracts);
     let shape = |i: usize| graph.shape(node.inputs[i]).to_vec();
     let conv = |direction, spec: &crate::ir::ConvSpec, input, filter, output| LibraryKernel::Conv {
         direction,
@@ -315,8 +322,7 @@ fn library(places: &Places, stored: &[bool], id: NodeId, out: BufferId) -> Optio
         filter,
         output,
         operands: [read(0), read(1)],
-        out: dense(out, &node.shape),
-        dtype,
+        out: dense(out, node),
         epilogue: Epilogue::default(),
     };
     Some(match &node.op {
@@ -331,8 +337,7 @@ fn library(places: &Places, stored: &[bool], id: NodeId, out: BufferId) -> Optio
             exclusive: *exclusive,
             reverse: *reverse,
             x: read(0),
-            out: dense(out, &node.shape),
-            dtype,
+            out: dense(out, node),
         },
         Op::ScatterAdd { axis } => {
             let [outer, n, inner] = around(&node.shape, *axis);
@@ -342,8 +347,7 @@ fn library(places: &Places, stored: &[bool], id: NodeId, out: BufferId) -> Optio
                 base: read(0),
                 index: read(1),
                 updates: read(2),
-                out: dense(out, &node.shape),
-                dtype,
+                out: dense(out, node),
             }
         }
         _ => return None,
@@ -361,7 +365,7 @@ fn dot(places: &Places, stored: &[bool], id: NodeId, ta: bool, tb: bool, out: Bu
     let node = graph.node(id);
     let rank = node.shape.rank();
     let matrix = |i: usize, swap: bool| {
-        let mut operand = operand(places, stored, node.inputs[i]);
+        let mut operand = operand(places, stored, node.inputs[i], true);
         operand.strides = batch_joined(graph.shape(node.inputs[i]), &operand.strides)
             .unwrap_or_else(|| panic!("onestep bug: the batch of a matrix product is not evenly spaced"));
         if swap {
@@ -373,13 +377,12 @@ fn dot(places: &Places, stored: &[bool], id: NodeId, ta: bool, tb: bool, out: Bu
     let k = if ta { a[rank - 2] } else { a[rank - 1] };
     let (m, n) = (node.shape[rank - 2], node.shape[rank - 1]);
     let b = node.shape[..rank - 2].iter().product();
-    let out = Operand { buffer: out, offset: 0, strides: vec![(m * n) as i64, n as i64, 1] };
+    let out = Operand { buffer: out, dtype: node.dtype, offset: 0, strides: vec![(m * n) as i64, n as i64, 1] };
     LibraryKernel::Dot {
         extents: [b, m, n, k],
         lhs: matrix(0, ta),
         rhs: matrix(1, tb),
         out,
-        dtype: node.dtype,
         epilogue: Epilogue::default(),
     }
 }

@@ -10,6 +10,7 @@ mod lower;
 mod memory;
 mod merge;
 mod nests;
+mod precision;
 mod recompute;
 mod schedule;
 mod simplify;
@@ -25,6 +26,7 @@ use crate::ir::{Graph, verify};
 use crate::plan::Target;
 
 pub use crate::plan::Plan;
+pub use precision::{Precision, narrow};
 pub use simplify::simplify;
 
 /// Which passes run. The text form lists what is switched off: `-fuse,-memory`.
@@ -34,6 +36,8 @@ pub struct Passes {
     pub simplify: bool,
     /// Computes marked layers again in the backward pass instead of keeping what they computed.
     pub recompute: bool,
+    /// Lets contractions read narrow floats, where the program's [`Precision`] says so.
+    pub precision: bool,
     /// Computes values where they are used and merges kernels.
     pub fuse: bool,
     /// Joins loop variables, splits large reductions, and marks strips.
@@ -48,13 +52,15 @@ pub struct Passes {
 
 impl Passes {
     /// The names that [`Passes::from_str`] knows.
-    pub const NAMES: [&str; 7] = ["simplify", "recompute", "fuse", "schedule", "workers", "islands", "memory"];
+    pub const NAMES: [&str; 8] =
+        ["simplify", "recompute", "precision", "fuse", "schedule", "workers", "islands", "memory"];
 
     /// Every pass.
     pub fn all() -> Self {
         Passes {
             simplify: true,
             recompute: true,
+            precision: true,
             fuse: true,
             schedule: true,
             workers: true,
@@ -81,6 +87,7 @@ impl FromStr for Passes {
             let switch = match word.strip_prefix('-') {
                 Some("simplify") => &mut passes.simplify,
                 Some("recompute") => &mut passes.recompute,
+                Some("precision") => &mut passes.precision,
                 Some("fuse") => &mut passes.fuse,
                 Some("schedule") => &mut passes.schedule,
                 Some("workers") => &mut passes.workers,
@@ -106,8 +113,13 @@ pub struct Compiled {
     pub plan: Plan,
 }
 
-/// Compiles a graph for a target.
+/// Compiles a graph for a target, with the floats that it is written in.
 pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compiled> {
+    compile_in(Precision::F32, graph, target, passes)
+}
+
+/// Compiles a graph for a target in a precision.
+pub fn compile_in(precision: Precision, graph: &Graph, target: &Target, passes: Passes) -> Result<Compiled> {
     let check = |graph: &Graph, pass: &str| {
         if cfg!(debug_assertions) {
             verify::assert_valid(graph, pass);
@@ -121,6 +133,11 @@ pub fn compile(graph: &Graph, target: &Target, passes: Passes) -> Result<Compile
         graph = simplify(&graph)?;
     }
     check(&graph, "simplify");
+    // After simplify, so that what it finds to be the same is rounded once.
+    if passes.precision {
+        graph = narrow(&graph, precision)?;
+    }
+    check(&graph, "precision");
     let mut plan = fuse::build(&graph, target, passes.fuse);
     nests::replace(&mut plan, target);
     if passes.fuse {

@@ -115,8 +115,8 @@ impl Uses {
 fn accesses(plan: &Plan, kernel: &Kernel, count: usize) -> Option<Vec<Access>> {
     match &kernel.kind {
         KernelKind::Library(call) => match &**call {
-            LibraryKernel::Conv { direction, input, operands: [a, b], out, dtype: DType::F32, epilogue, .. }
-                if input[0] == count =>
+            LibraryKernel::Conv { direction, input, operands: [a, b], out, epilogue, .. }
+                if input[0] == count && [a, b, out].iter().all(|o| o.dtype == DType::F32) =>
             {
                 let whole = |o: &Operand| o.offset == 0 && plan.buffer(o.buffer).len == o.strides[0] as usize * count;
                 let access = |o: &Operand, writes: bool, sampled: bool| Access {

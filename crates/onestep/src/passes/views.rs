@@ -1,7 +1,7 @@
 //! Views as strides: which graph values are a strided window on another value's buffer, so that a
 //! library kernel can read them in place.
 
-use crate::ir::{Graph, NodeId, Op, Shape};
+use crate::ir::{DType, Graph, NodeId, Op, Shape};
 
 /// A value as strides over another value's dense elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +17,23 @@ pub(super) struct StridedView {
 /// The value as a view of the nearest value below it that is not a view, or of the nearest `stored` one;
 /// `None` where strides cannot say it.
 pub(super) fn strided(graph: &Graph, id: NodeId, stored: &[bool]) -> Option<StridedView> {
+    view(graph, id, stored, false)
+}
+
+/// As [`strided`], through conversions of narrow floats to f32 too: for those who sum in f32 whatever they read.
+pub(super) fn widened(graph: &Graph, id: NodeId, stored: &[bool]) -> Option<StridedView> {
+    view(graph, id, stored, true)
+}
+
+fn view(graph: &Graph, id: NodeId, stored: &[bool], widened: bool) -> Option<StridedView> {
     let node = graph.node(id);
-    if stored[id.index()] || !node.op.is_view() {
+    let widens = widened && is_widening(graph, id);
+    if stored[id.index()] || !(node.op.is_view() || widens) {
         let strides = node.shape.strides().iter().map(|&s| s as i64).collect();
         return Some(StridedView { base: id, offset: 0, strides });
     }
     let from = graph.shape(node.inputs[0]);
-    let mut view = strided(graph, node.inputs[0], stored)?;
+    let mut view = view(graph, node.inputs[0], stored, widened)?;
     match &node.op {
         Op::Permute(perm) => view.strides = perm.iter().map(|&p| view.strides[p]).collect(),
         Op::Broadcast(shape) => {
@@ -42,11 +52,17 @@ pub(super) fn strided(graph: &Graph, id: NodeId, stored: &[bool]) -> Option<Stri
                 view.strides[i] = -view.strides[i];
             }
         }
-        Op::After => {}
+        Op::After | Op::Cast(_) => {}
         Op::Reshape(shape) => view.strides = reshaped(from, &view.strides, shape)?,
         _ => return None,
     }
     Some(view)
+}
+
+/// Whether a node converts narrow floats to f32, which changes no value.
+pub(super) fn is_widening(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    node.op == Op::Cast(DType::F32) && matches!(graph.dtype(node.inputs[0]), DType::BF16 | DType::F16)
 }
 
 /// Strides after a reshape, if strides can say it: every group of axes that is split or joined must be

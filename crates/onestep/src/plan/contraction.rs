@@ -118,10 +118,11 @@ mod tests {
 
     #[test]
     fn widened_operands_are_loads_and_rounded_ones_are_not() {
-        let matrix = |buffer, row| Operand { buffer: BufferId(buffer), offset: 0, strides: vec![0, row, 1] };
-        let (extents, dtype, epilogue) = ([1, 4, 3, 5], DType::BF16, Epilogue::default());
+        let dtype = DType::BF16;
+        let matrix = |buffer, row| Operand { buffer: BufferId(buffer), dtype, offset: 0, strides: vec![0, row, 1] };
+        let (extents, epilogue) = ([1, 4, 3, 5], Epilogue::default());
         let (lhs, rhs, out) = (matrix(0, 5), matrix(1, 3), matrix(2, 3));
-        let mut nest = LibraryKernel::Dot { extents, lhs, rhs, out, dtype, epilogue }.nest();
+        let mut nest = LibraryKernel::Dot { extents, lhs, rhs, out, epilogue }.nest();
         let found = nest.contraction().map(|c| [&c.batch, &c.m, &c.n, &c.k].map(Axis::extent));
         assert_eq!(found, Some([1, 4, 3, 5]));
         let cast = nest.phases[0].body.iter_mut().find(|t| matches!(t.expr, Expr::Cast(_)));

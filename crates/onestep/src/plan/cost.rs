@@ -66,6 +66,14 @@ impl LibraryKernel {
         }
     }
 
+    /// For each operand read, in order, and then for the one written: the elements of its buffer from the first that
+    /// is touched to behind the last.
+    pub fn spans(&self) -> Vec<std::ops::Range<usize>> {
+        let reads = self.reads().into_iter().enumerate().map(|(i, operand)| self.access(Some(i), operand));
+        let touched = reads.chain([self.access(None, self.out())]);
+        touched.map(|a| if a.count == 0 { 0..0 } else { a.low as usize..a.high as usize }).collect()
+    }
+
     fn flops(&self) -> u64 {
         match self {
             LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. } => 2 * self.multiply_adds() + self.epilogue_flops(),
@@ -413,15 +421,15 @@ mod tests {
 
     #[test]
     fn library_calls_count_what_they_compute() {
+        let dtype = DType::F32;
         let operand =
-            |buffer: u32, strides: &[i64]| Operand { buffer: BufferId(buffer), offset: 0, strides: strides.to_vec() };
+            |buffer, strides: &[i64]| Operand { buffer: BufferId(buffer), dtype, offset: 0, strides: strides.to_vec() };
         // [4, 3] · [3, 5] with a batch of 2 that shares the right side.
         let dot = LibraryKernel::Dot {
             extents: [2, 4, 5, 3],
             lhs: operand(0, &[12, 3, 1]),
             rhs: operand(1, &[0, 1, 3]),
             out: operand(2, &[20, 5, 1]),
-            dtype: DType::F32,
             epilogue: Epilogue::default(),
         };
         let buffers = plan(&[(DType::F32, 24), (DType::F32, 15), (DType::F32, 40)]);
@@ -437,7 +445,6 @@ mod tests {
             output: vec![2, 8, 8, 6],
             operands: [operand(0, &[]), operand(1, &[])],
             out: operand(2, &[]),
-            dtype: DType::F32,
             epilogue: Epilogue::default(),
         };
         for (direction, [a, b, out]) in [
@@ -456,7 +463,6 @@ mod tests {
             index: operand(1, &[]),
             updates: operand(2, &[]),
             out: operand(0, &[]),
-            dtype: DType::F32,
         };
         let buffers = plan(&[(DType::F32, 80), (DType::I32, 3), (DType::F32, 24)]);
         check(&buffers, KernelKind::Library(Box::new(scatter)), 24, (80 + 3 + 24) * 4, 80 * 4);

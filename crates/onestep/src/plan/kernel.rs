@@ -229,13 +229,16 @@ pub enum Fold {
 pub struct Operand {
     /// The buffer.
     pub buffer: BufferId,
+    /// Its element type.
+    pub dtype: DType,
     /// Element number of the first element.
     pub offset: i64,
     /// Distance in elements on each axis.
     pub strides: Vec<i64>,
 }
 
-/// A call into a library.
+/// A call into a library. Products and convolutions sum in f32, whatever narrow floats they read or write: an operand
+/// may be narrower than the result, as a weights' gradient is f32 where what it is made of is bf16.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LibraryKernel {
     /// Batched matrix product `out[b, m, n] = Σ_k lhs[b, m, k] · rhs[b, k, n]`.
@@ -248,8 +251,6 @@ pub enum LibraryKernel {
         rhs: Operand,
         /// Strides for b, m, n.
         out: Operand,
-        /// Element type of all three.
-        dtype: DType,
         /// What happens to results before they are stored; a bias has an element for each of n.
         epilogue: Epilogue,
     },
@@ -269,8 +270,6 @@ pub enum LibraryKernel {
         operands: [Operand; 2],
         /// The tensor written.
         out: Operand,
-        /// Element type of all three.
-        dtype: DType,
         /// What happens to results before they are stored, forward only; a bias has an element for each channel.
         epilogue: Epilogue,
     },
@@ -286,8 +285,6 @@ pub enum LibraryKernel {
         x: Operand,
         /// Written.
         out: Operand,
-        /// Element type.
-        dtype: DType,
     },
     /// `out = base`, then `out[o, index[j], i] += updates[o, j, i]` for j in order; all dense.
     ScatterAdd {
@@ -301,8 +298,6 @@ pub enum LibraryKernel {
         updates: Operand,
         /// `[outer, axis, inner]`.
         out: Operand,
-        /// Element type of base and updates.
-        dtype: DType,
     },
 }
 
@@ -411,16 +406,11 @@ impl LibraryKernel {
         }
     }
 
-    /// The same call over other operands (those read in order, then the one written) of another dtype.
-    pub fn with_operands<E>(mut self, to: DType, mut f: impl FnMut(&Operand) -> Result<Operand, E>) -> Result<Self, E> {
+    /// The same call over other operands (those read in order, then the one written).
+    pub fn with_operands<E>(mut self, mut f: impl FnMut(&Operand) -> Result<Operand, E>) -> Result<Self, E> {
         for operand in self.operands_mut() {
             *operand = f(operand)?;
         }
-        let (LibraryKernel::Dot { dtype, .. }
-        | LibraryKernel::Conv { dtype, .. }
-        | LibraryKernel::CumSum { dtype, .. }
-        | LibraryKernel::ScatterAdd { dtype, .. }) = &mut self;
-        *dtype = to;
         Ok(self)
     }
 }

@@ -13,8 +13,8 @@ impl LibraryKernel {
     /// all that could count for each result, so their cost is the product of both extents.
     pub fn nest(&self) -> LoopKernel {
         match self {
-            LibraryKernel::Dot { extents: [b, m, n, k], lhs, rhs, out, dtype, epilogue } => {
-                let mut nest = Nest::new(&[*b, *m, *n], &[*k], *dtype);
+            LibraryKernel::Dot { extents: [b, m, n, k], lhs, rhs, out, epilogue } => {
+                let mut nest = Nest::new(&[*b, *m, *n], &[*k], out.dtype);
                 let [b, m, n] = [0, 1, 2].map(|i| nest.grid(i));
                 let k = nest.reduce(0);
                 let x = nest.load(lhs, &[b.clone(), m.clone(), k.clone()], Vec::new());
@@ -22,16 +22,16 @@ impl LibraryKernel {
                 nest.multiply(x, y);
                 nest.finish(out, &[b, m, n.clone()], Some((epilogue, n)))
             }
-            LibraryKernel::Conv { direction, spec, input, filter, output, operands, out, dtype, epilogue } => {
+            LibraryKernel::Conv { direction, spec, input, filter, output, operands, out, epilogue } => {
                 let conv = Windows { spec, input, filter, output };
                 match direction {
-                    ConvDirection::Forward => conv.forward(operands, out, *dtype, epilogue),
-                    ConvDirection::InputGrad => conv.input_grad(operands, out, *dtype),
-                    ConvDirection::FilterGrad => conv.filter_grad(operands, out, *dtype),
+                    ConvDirection::Forward => conv.forward(operands, out, epilogue),
+                    ConvDirection::InputGrad => conv.input_grad(operands, out),
+                    ConvDirection::FilterGrad => conv.filter_grad(operands, out),
                 }
             }
-            LibraryKernel::CumSum { extents: [o, n, i], exclusive, reverse, x, out, dtype } => {
-                let mut nest = Nest::new(&[*o, *n, *i], &[*n], *dtype);
+            LibraryKernel::CumSum { extents: [o, n, i], exclusive, reverse, x, out } => {
+                let mut nest = Nest::new(&[*o, *n, *i], &[*n], out.dtype);
                 let [outer, at, inner] = [0, 1, 2].map(|i| nest.grid(i));
                 let j = nest.reduce(0);
                 let ahead = if *reverse { j.plus(&at, -1) } else { at.plus(&j, -1) };
@@ -40,8 +40,8 @@ impl LibraryKernel {
                 nest.sum(x);
                 nest.finish_dense(out, &[*o, *n, *i], &[outer, at, inner])
             }
-            LibraryKernel::ScatterAdd { extents: [o, n, indices, i], base, index, updates, out, dtype } => {
-                let mut nest = Nest::new(&[*o, *n, *i], &[*indices], *dtype);
+            LibraryKernel::ScatterAdd { extents: [o, n, indices, i], base, index, updates, out } => {
+                let mut nest = Nest::new(&[*o, *n, *i], &[*indices], out.dtype);
                 let [outer, at, inner] = [0, 1, 2].map(|i| nest.grid(i));
                 let j = nest.reduce(0);
                 let load = Load { buffer: index.buffer, index: j.clone().shifted(index.offset), ..nothing() };
@@ -59,7 +59,7 @@ impl LibraryKernel {
                 let before = nest.load_dense(base, &[*o, *n, *i], &place, Vec::new());
                 let total = nest.add(Expr::Binary(Binary::Add, before, sum), nest.wide);
                 let index = dense(&[*o, *n, *i], &place).shifted(out.offset);
-                nest.store(out.buffer, index, total)
+                nest.store(out, index, total)
             }
         }
     }
@@ -78,7 +78,6 @@ fn dense(shape: &[usize], at: &[Affine]) -> Affine {
 struct Nest {
     kernel: LoopKernel,
     phase: Phase,
-    dtype: DType,
     /// The dtype sums are made in.
     wide: DType,
     grid: Vec<Affine>,
@@ -105,7 +104,7 @@ impl Nest {
         let (reduce, over) = space(reduce, Var::Reduce);
         let wide = if matches!(dtype, DType::BF16 | DType::F16) { DType::F32 } else { dtype };
         let kernel = LoopKernel { grid, ..LoopKernel::default() };
-        Nest { kernel, phase: Phase { reduce, ..Phase::default() }, dtype, wide, grid: at, reduce: over }
+        Nest { kernel, phase: Phase { reduce, ..Phase::default() }, wide, grid: at, reduce: over }
     }
 
     fn grid(&self, axis: usize) -> Affine {
@@ -122,19 +121,19 @@ impl Nest {
     }
 
     /// An element as a number of the dtype that is summed in.
-    fn load_at(&mut self, buffer: BufferId, index: Affine, guards: Vec<Guard>) -> ExprId {
-        let element = self.add(Expr::Load(Load { buffer, index, guards, fill: 0.0 }), self.dtype);
-        if self.dtype == self.wide { element } else { self.add(Expr::Cast(element), self.wide) }
+    fn load_at(&mut self, x: &Operand, index: Affine, guards: Vec<Guard>) -> ExprId {
+        let element = self.add(Expr::Load(Load { buffer: x.buffer, index, guards, fill: 0.0 }), x.dtype);
+        if x.dtype == self.wide { element } else { self.add(Expr::Cast(element), self.wide) }
     }
 
     fn load(&mut self, x: &Operand, at: &[Affine], guards: Vec<Guard>) -> ExprId {
         let start = Affine::constant(x.offset);
         let index = at.iter().zip(&x.strides).fold(start, |sum, (at, &stride)| sum.plus(at, stride));
-        self.load_at(x.buffer, index, guards)
+        self.load_at(x, index, guards)
     }
 
     fn load_dense(&mut self, x: &Operand, shape: &[usize], at: &[Affine], guards: Vec<Guard>) -> ExprId {
-        self.load_at(x.buffer, dense(shape, at).shifted(x.offset), guards)
+        self.load_at(x, dense(shape, at).shifted(x.offset), guards)
     }
 
     /// A derived variable.
@@ -183,7 +182,7 @@ impl Nest {
                 value = self.add(Expr::Select(below, zero, value), self.wide);
             }
         }
-        self.store(out.buffer, index, value)
+        self.store(out, index, value)
     }
 
     fn finish_dense(self, out: &Operand, shape: &[usize], at: &[Affine]) -> LoopKernel {
@@ -191,9 +190,9 @@ impl Nest {
         self.finish(&Operand { strides, ..out.clone() }, at, None)
     }
 
-    fn store(mut self, buffer: BufferId, index: Affine, value: ExprId) -> LoopKernel {
-        let value = if self.dtype == self.wide { value } else { self.add(Expr::Cast(value), self.dtype) };
-        self.phase.outs.push(Out::Store { buffer, index, value });
+    fn store(mut self, out: &Operand, index: Affine, value: ExprId) -> LoopKernel {
+        let value = if out.dtype == self.wide { value } else { self.add(Expr::Cast(value), out.dtype) };
+        self.phase.outs.push(Out::Store { buffer: out.buffer, index, value });
         self.next_phase();
         self.kernel
     }
@@ -244,9 +243,9 @@ impl Windows<'_> {
         [&shape[..=self.spatial()], &[self.spec.groups, channels]].concat()
     }
 
-    fn forward(&self, [x, w]: &[Operand; 2], out: &Operand, dtype: DType, epilogue: &Epilogue) -> LoopKernel {
+    fn forward(&self, [x, w]: &[Operand; 2], out: &Operand, epilogue: &Epilogue) -> LoopKernel {
         let (s, [ci, co]) = (self.spatial(), self.channels());
-        let mut nest = Nest::new(&self.split(self.output, co), &[self.kernel(), &[ci]].concat(), dtype);
+        let mut nest = Nest::new(&self.split(self.output, co), &[self.kernel(), &[ci]].concat(), out.dtype);
         let at: Vec<Affine> = (0..s).map(|i| nest.grid(i + 1)).collect();
         let (batch, group, c) = (nest.grid(0), nest.grid(s + 1), nest.grid(s + 2));
         let tap: Vec<Affine> = (0..s).map(|i| nest.reduce(i)).collect();
@@ -265,7 +264,7 @@ impl Windows<'_> {
     /// Each element of the input collects from the windows that saw it. Along an axis with a stride, elements that are
     /// a whole number of strides apart are seen through the same taps: the axis is walked as those sets of elements,
     /// each with its own few taps, where it divides into them, and else through all taps, most of which miss.
-    fn input_grad(&self, [dy, w]: &[Operand; 2], out: &Operand, dtype: DType) -> LoopKernel {
+    fn input_grad(&self, [dy, w]: &[Operand; 2], out: &Operand) -> LoopKernel {
         let (s, [ci, co]) = (self.spatial(), self.channels());
         let apart = |i: usize| {
             let stride = self.spec.stride[i];
@@ -280,7 +279,7 @@ impl Windows<'_> {
         let channel = grid.len();
         grid.extend([self.spec.groups, ci]);
         taps.push(co);
-        let mut nest = Nest::new(&grid, &taps, dtype);
+        let mut nest = Nest::new(&grid, &taps, out.dtype);
         let (batch, group, c, k) = (nest.grid(0), nest.grid(channel), nest.grid(channel + 1), nest.reduce(s));
         let (mut at, mut windows, mut tap, mut guards) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut axis = 1;
@@ -334,10 +333,10 @@ impl Windows<'_> {
         nest.finish(&Operand { strides: vec![1], ..out.clone() }, &[place], None)
     }
 
-    fn filter_grad(&self, [x, dy]: &[Operand; 2], out: &Operand, dtype: DType) -> LoopKernel {
+    fn filter_grad(&self, [x, dy]: &[Operand; 2], out: &Operand) -> LoopKernel {
         let (s, [ci, co]) = (self.spatial(), self.channels());
         let grid = [&[self.spec.groups, co], self.kernel(), &[ci]].concat();
-        let mut nest = Nest::new(&grid, &self.output[..=s], dtype);
+        let mut nest = Nest::new(&grid, &self.output[..=s], out.dtype);
         let (group, c, k) = (nest.grid(0), nest.grid(1), nest.grid(s + 2));
         let tap: Vec<Affine> = (0..s).map(|i| nest.grid(i + 2)).collect();
         let batch = nest.reduce(0);

@@ -137,6 +137,7 @@ pub fn op_cases() -> Vec<OpCase> {
         reductions::pools_of_the_lowest,
         reductions::dots,
         reductions::convolutions,
+        reductions::mixed_contractions,
         reductions::indexing,
         fusion::crossed_reductions,
         fusion::reductions_of_nothing,

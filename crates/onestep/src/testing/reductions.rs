@@ -2,7 +2,7 @@
 
 use super::inputs::{FLOATS, NUMBERS, axis_subsets, grid, literal, sample, uniform};
 use super::{Suite, sound};
-use crate::ir::{ArgOp, ConvSpec, DType, Op, ReduceOp, Shape, Window, infer};
+use crate::ir::{ArgOp, Compare, ConvSpec, DType, Op, ReduceOp, Shape, Window, infer};
 
 /// Folds and places of extremes, over every set of axes.
 pub(super) fn reductions(s: &mut Suite) {
@@ -215,6 +215,64 @@ pub(super) fn convolutions(s: &mut Suite) {
     cases.iter().for_each(|case| of(DType::F32, case));
     for dtype in [DType::BF16, DType::F16] {
         [2, 6, 7, 9, 13, 21].iter().for_each(|&i| of(dtype, &cases[i]));
+    }
+}
+
+/// Contractions in mixed precision: f32 results of widened operands, which must not be rounded on the way, one side
+/// narrow alone, operands seen through views on both sides of their widening, and biases that are narrow copies.
+pub(super) fn mixed_contractions(s: &mut Suite) {
+    let dot = |ta, tb| Op::Dot { ta, tb };
+    for dtype in [DType::BF16, DType::F16] {
+        for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+            for [m, k, n] in [[5, 7, 3], [33, 65, 17]] {
+                let (a, b) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
+                let inputs = vec![uniform(dtype, a, 1, -1.0, 1.0), uniform(dtype, b, 2, -1.0, 1.0)];
+                s.add("widened product", k, inputs, |g, x| {
+                    let wide = [g.cast(x[0], DType::F32), g.cast(x[1], DType::F32)];
+                    vec![g.add_op(dot(ta, tb), &wide)]
+                });
+            }
+        }
+        let inputs = vec![uniform(dtype, [6, 8], 1, -1.0, 1.0), uniform(DType::F32, [8, 5], 2, -1.0, 1.0)];
+        s.add("product, one side widened", 8, inputs, |g, x| {
+            let wide = g.cast(x[0], DType::F32);
+            let flipped = g.add_op(Op::Flip(vec![1]), &[wide]);
+            vec![g.add_op(dot(false, false), &[flipped, x[1]]), g.add_op(dot(true, true), &[x[1], wide])]
+        });
+        // What rounding does not change, for the reference does not round.
+        let exact = |shape: &[usize], seed| {
+            let narrow = uniform(dtype, shape, seed, -1.0, 1.0);
+            literal(DType::F32, shape, &narrow.to_f64())
+        };
+        let inputs = vec![exact(&[6, 8], 1), exact(&[46], 2), exact(&[6, 5], 3)];
+        s.add("layer of a rounded arena", 8, inputs, |g, x| {
+            let (rows, arena, dy) = (g.cast(x[0], dtype), g.cast(x[1], dtype), g.cast(x[2], dtype));
+            let mut part =
+                |start, stop| g.add_op(Op::Slice { start: vec![start], stop: vec![stop], step: vec![1] }, &[arena]);
+            let (weights, bias) = (part(1, 41), part(41, 46));
+            let weights = g.reshape(weights, [5, 8]);
+            let (bias, sum) = (g.reshape(bias, [1, 5]), g.add_op(dot(false, true), &[rows, weights]));
+            let bias = g.broadcast(bias, &[6, 5].into());
+            let sum = g.add(sum, bias);
+            let zero = g.full_like(0.0, sum);
+            let below = g.compare(Compare::Le, sum, zero);
+            let positive = g.select(below, zero, sum);
+            let dy = g.select(below, zero, dy);
+            let [rows, dy] = [rows, dy].map(|v| g.cast(v, DType::F32));
+            vec![positive, g.add_op(dot(true, false), &[dy, rows])]
+        });
+        let spec = ConvSpec { stride: vec![2, 1], padding: vec![(1, 1), (0, 1)], dilation: vec![1, 1], groups: 1 };
+        let (x, w) = (Shape::from([2, 6, 5, 3]), Shape::from([4, 3, 2, 3]));
+        let out = sound(infer::conv_output(&x, &w, &spec));
+        let of = |shape: &Shape, seed| uniform(dtype, shape, seed, -1.0, 1.0);
+        s.add("widened convolution", 64, vec![of(&x, 1), of(&w, 2), of(&out, 3)], |g, v| {
+            let v: Vec<_> = v.iter().map(|&v| g.cast(v, DType::F32)).collect();
+            vec![
+                g.add_op(Op::Conv(spec.clone()), &[v[0], v[1]]),
+                g.add_op(Op::ConvInputGrad { spec: spec.clone(), input: x }, &[v[2], v[1]]),
+                g.add_op(Op::ConvFilterGrad { spec: spec.clone(), filter: w }, &[v[0], v[2]]),
+            ]
+        });
     }
 }
 

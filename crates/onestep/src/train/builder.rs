@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::callbacks::{Callback, StopFlag};
 use super::trainer::{Description, Trainer};
 use crate::data::{Dataset, ElementSpec, Normalization};
-use crate::engine::{Definition, Device, Engine, InputScaling, Module, Passes, Spec};
+use crate::engine::{Definition, Device, Engine, InputScaling, Module, Passes, Precision, Spec};
 use crate::error::{Error, Result};
 use crate::format::OutputKind;
 use crate::nn::loss::{self, BceWithLogits};
@@ -26,6 +26,7 @@ pub struct TrainerBuilder {
     device: Option<Device>,
     normalization: Option<Option<Normalization>>,
     passes: Option<Passes>,
+    precision: Precision,
     callbacks: Vec<Box<dyn Callback>>,
     stop: StopFlag,
 }
@@ -47,6 +48,7 @@ impl TrainerBuilder {
             device: None,
             normalization: None,
             passes: None,
+            precision: Precision::F32,
             callbacks: Vec::new(),
             stop: StopFlag::new(),
         }
@@ -98,6 +100,12 @@ impl TrainerBuilder {
         TrainerBuilder { passes: Some(passes), ..self }
     }
 
+    /// The floats that matrix products and convolutions read, and that are kept between kernels (default: f32).
+    /// Parameters and all else that is trained are f32 in each; f16 scales the loss.
+    pub fn precision(self, precision: Precision) -> Self {
+        TrainerBuilder { precision, ..self }
+    }
+
     /// Adds something that watches the training, told in the order of adding.
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.callbacks.push(Box::new(callback));
@@ -134,6 +142,7 @@ impl TrainerBuilder {
             input: spec(&input),
             target: spec(&target),
             scaling: normalization.clone().map(|n| InputScaling { scale: n.scale, mean: n.mean, std: n.std }),
+            precision: self.precision,
             seed: self.seed,
         };
         let device = self.device.map_or_else(Device::best, Ok)?;

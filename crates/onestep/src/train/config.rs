@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::line::{blame, line, line_of};
 use super::{Trainer, TrainerBuilder};
 use crate::data::{Dataset, InMemory, Normalization, datasets};
+use crate::engine::Precision;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{LossSpec, Sequential, loss};
 use crate::optim::{Clip, Optimizer, OptimizerSpec, Schedule};
@@ -128,6 +129,9 @@ pub struct TrainingConfig {
     /// What initial weights, random numbers and the order of samples follow from (default 0).
     #[serde(default)]
     pub seed: u64,
+    /// The floats that products and convolutions read: f32, bf16 or f16 (default f32). Parameters are f32 in each.
+    #[serde(default)]
+    pub precision: Precision,
     /// The loss, a name or a table (default: sparse cross entropy).
     #[serde(default = "default_loss")]
     pub loss: LossSpec,
@@ -344,7 +348,8 @@ impl Config {
             .schedule(self.spanning(steps)?)
             .clip(self.clip)
             .batch_size(self.training.batch_size)
-            .seed(self.training.seed))
+            .seed(self.training.seed)
+            .precision(self.training.precision))
     }
 
     /// Optimizer steps of the run with a training set of this size.

@@ -1,7 +1,8 @@
 //! Library kernels that are plain loops: running sums and scattered adds, and the conversion of narrow
 //! floats, which are widened to f32, computed, and rounded once.
 
-use half::{bf16, f16};
+use half::f16;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use crate::ir::DType;
 
@@ -72,14 +73,26 @@ pub(super) fn scatter_add<T: Number>(
 
 /// Widens bf16 or f16 to f32.
 pub(super) fn widen(dtype: DType, from: &[u16], to: &mut [f32]) {
-    for (to, &bits) in to.iter_mut().zip(from) {
-        *to = if dtype == DType::BF16 { bf16::from_bits(bits).to_f32() } else { f16::from_bits(bits).to_f32() };
+    match dtype {
+        DType::BF16 => to.iter_mut().zip(from).for_each(|(to, &bits)| *to = f32::from_bits((bits as u32) << 16)),
+        _ => from.reinterpret_cast::<f16>().convert_to_f32_slice(to),
     }
 }
 
 /// Rounds f32 to bf16 or f16.
 pub(super) fn narrow(dtype: DType, from: &[f32], to: &mut [u16]) {
-    for (to, &v) in to.iter_mut().zip(from) {
-        *to = if dtype == DType::BF16 { bf16::from_f32(v).to_bits() } else { f16::from_f32(v).to_bits() };
+    match dtype {
+        DType::BF16 => to.iter_mut().zip(from).for_each(|(to, &v)| *to = bf16_bits(v)),
+        _ => to.reinterpret_cast_mut::<f16>().convert_from_f32_slice(from),
     }
+}
+
+/// The bits of the nearest bf16, ties to even.
+#[inline(always)]
+fn bf16_bits(v: f32) -> u16 {
+    let bits = v.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    // Rounding could make an infinity of a NaN.
+    let nan = bits >> 16 | 0x40;
+    (if v.is_nan() { nan } else { rounded }) as u16
 }

@@ -16,6 +16,7 @@ mod tape;
 mod tile;
 mod vector;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use super::host::{Bytes, HostMemory};
 use super::{Backend, Executable, Memory, check_input, state};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal, Type};
-use crate::plan::{BufferId, Epilogue, KernelKind, LibraryKernel, Operand, Place, Plan, Strips, Target};
+use crate::plan::{BufferId, Epilogue, Kernel, KernelKind, LibraryKernel, Operand, Place, Plan, Strips, Target};
 use conv::{Conv, Tensors};
 use pool::{PerThread, Pool};
 use product::{Layout, Product};
@@ -98,6 +99,7 @@ impl Backend for Cpu {
             buffers: Buffers(Vec::new()),
             kernels: Vec::new(),
             strips: plan.strips.clone(),
+            widened: Bytes::zeroed(0)?,
             scratch: PerThread::empty(),
             scratch_bytes: 0,
         };
@@ -122,8 +124,19 @@ struct Program {
     buffers: Buffers,
     kernels: Vec<Prepared>,
     strips: Vec<Strips>,
+    /// What a library kernel reads and writes of narrow floats, as f32.
+    widened: Bytes,
     scratch: PerThread<Scratch>,
     scratch_bytes: usize,
+}
+
+/// Elements that are converted at once.
+const PIECE: usize = 1 << 13;
+
+/// Whether a library kernel reads or writes narrow floats.
+fn is_narrow(kernel: &LibraryKernel) -> bool {
+    let narrow = |operand: &Operand| matches!(operand.dtype, DType::BF16 | DType::F16);
+    kernel.reads().into_iter().chain([kernel.out()]).any(narrow)
 }
 
 enum Prepared {
@@ -139,19 +152,19 @@ enum Prepared {
         epilogue: Epilogue,
     },
     Serial(LibraryKernel),
-    /// A kernel on narrow floats: operands are widened, the inner kernel runs on f32, what it wrote is
+    /// A kernel with narrow floats: operands are widened, the inner kernel runs on f32, what it wrote is
     /// narrowed.
     Narrow {
-        dtype: DType,
         inner: Box<Prepared>,
         reads: Vec<Widened>,
-        out: Widened,
+        out: Option<Widened>,
     },
 }
 
-/// An f32 copy of a narrow buffer, and the elements of it that are read or written.
+/// An f32 copy of the elements of a narrow buffer that are read or written.
 struct Widened {
     buffer: usize,
+    dtype: DType,
     copy: usize,
     first: usize,
     len: usize,
@@ -193,10 +206,17 @@ impl Program {
 
     /// Compiles every kernel and allocates what they need besides the arena.
     fn prepare(&mut self, plan: &Plan) -> Result<()> {
+        let copies = |kernel: &Kernel| match &kernel.kind {
+            KernelKind::Library(call) if is_narrow(call) => call.spans().iter().map(Range::len).sum(),
+            KernelKind::Library(_) | KernelKind::Loop(_) => 0,
+        };
+        let widened = 4 * plan.kernels.iter().map(copies).max().unwrap_or(0);
+        self.widened = Bytes::zeroed(widened)?;
+        self.scratch_bytes += widened;
         for kernel in &plan.kernels {
             let prepared = match &kernel.kind {
                 KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel)),
-                KernelKind::Library(kernel) => self.library(plan, kernel)?,
+                KernelKind::Library(kernel) => self.library(kernel)?,
             };
             self.kernels.push(prepared);
         }
@@ -213,31 +233,32 @@ impl Program {
         Ok(())
     }
 
-    fn library(&mut self, plan: &Plan, kernel: &LibraryKernel) -> Result<Prepared> {
-        let dtype = plan.buffer(kernel.out().buffer).dtype;
-        if !matches!(dtype, DType::BF16 | DType::F16) {
+    /// A library kernel, on f32 copies of what is narrow.
+    fn library(&mut self, kernel: &LibraryKernel) -> Result<Prepared> {
+        if !is_narrow(kernel) {
             return self.wide(kernel);
         }
         let mut copies = Vec::new();
-        let mut widened = |program: &mut Program, operand: &Operand| -> Result<Operand> {
-            let buffer = plan.buffer(operand.buffer);
-            if buffer.dtype != dtype {
-                return Ok(operand.clone());
+        let mut spans = kernel.spans().into_iter();
+        let mut used = 0;
+        let inner = kernel.clone().with_operands(|operand| {
+            let span = spans.next().unwrap_or_else(|| panic!("onestep bug: an operand touches nothing"));
+            if !matches!(operand.dtype, DType::BF16 | DType::F16) {
+                return Ok::<_, Error>(operand.clone());
             }
-            let memory = Bytes::zeroed(buffer.len * 4)?;
-            program.scratch_bytes += buffer.len * 4;
-            program.buffers.0.push(memory.pointer());
-            program.constants.push(memory);
-            let copy = program.buffers.0.len() - 1;
-            copies.push(Widened { buffer: operand.buffer.index(), copy, first: 0, len: buffer.len });
-            Ok(Operand { buffer: BufferId(copy as u32), ..operand.clone() })
-        };
-        let inner = kernel.clone().with_operands(DType::F32, |o| widened(self, o))?;
+            // SAFETY: `prepare` made the memory as large as any kernel's copies.
+            self.buffers.0.push(unsafe { self.widened.pointer().add(used * 4) });
+            used += span.len();
+            let copy = self.buffers.0.len() - 1;
+            let (buffer, dtype, first) = (operand.buffer.index(), operand.dtype, span.start);
+            copies.push(Widened { buffer, dtype, copy, first, len: span.len() });
+            let offset = operand.offset - first as i64;
+            Ok(Operand { buffer: BufferId(copy as u32), dtype: DType::F32, offset, ..operand.clone() })
+        })?;
         let inner = Box::new(self.wide(&inner)?);
-        let mut out = copies.pop().unwrap_or_else(|| panic!("onestep bug: a library kernel writes nothing"));
-        // Its neighbours in the buffer are others' results.
-        (out.first, out.len) = (kernel.out().offset as usize, kernel.written());
-        Ok(Prepared::Narrow { dtype, inner, reads: copies, out })
+        // Operands stand with the one written last.
+        let out = if kernel.out().dtype == DType::F32 { None } else { copies.pop() };
+        Ok(Prepared::Narrow { inner, reads: copies, out })
     }
 
     fn wide(&mut self, kernel: &LibraryKernel) -> Result<Prepared> {
@@ -284,36 +305,49 @@ impl Program {
                 // SAFETY: as above; the plan passes dense tensors of the convolution's shapes.
                 unsafe { conv.run(&self.pool, &self.tensors(tensors, epilogue)) };
             }
-            Prepared::Serial(kernel) => {
-                let dtype = match kernel {
-                    LibraryKernel::CumSum { dtype, .. } | LibraryKernel::ScatterAdd { dtype, .. } => *dtype,
-                    LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. } => DType::F32,
-                };
-                match dtype {
-                    DType::F32 => self.serial::<f32>(kernel),
-                    DType::I32 | DType::U32 => self.serial::<u32>(kernel),
-                    _ => self.serial::<u8>(kernel),
-                }
-            }
-            Prepared::Narrow { dtype, inner, reads, out } => {
+            Prepared::Serial(kernel) => match kernel.out().dtype {
+                DType::F32 => self.serial::<f32>(kernel),
+                DType::I32 | DType::U32 => self.serial::<u32>(kernel),
+                _ => self.serial::<u8>(kernel),
+            },
+            Prepared::Narrow { inner, reads, out } => {
                 for w in reads {
-                    // SAFETY: both buffers have these elements, of two and of four bytes, and are distinct.
-                    let (from, to) = unsafe {
-                        (self.slice::<u16>(w.buffer, w.first, w.len), self.slice_mut::<f32>(w.copy, w.first, w.len))
-                    };
-                    library::widen(*dtype, from, to);
+                    self.in_pieces(w.len, |first, len| {
+                        // SAFETY: both buffers have these elements, of two and of four bytes, and are distinct; pieces
+                        // are apart.
+                        let (from, to) = unsafe {
+                            (
+                                self.slice::<u16>(w.buffer, w.first + first, len),
+                                self.slice_mut::<f32>(w.copy, first, len),
+                            )
+                        };
+                        library::widen(w.dtype, from, to);
+                    });
                 }
                 self.execute(inner);
-                // SAFETY: as above.
-                let (from, to) = unsafe {
-                    (
-                        self.slice::<f32>(out.copy, out.first, out.len),
-                        self.slice_mut::<u16>(out.buffer, out.first, out.len),
-                    )
-                };
-                library::narrow(*dtype, from, to);
+                if let Some(w) = out {
+                    self.in_pieces(w.len, |first, len| {
+                        // SAFETY: as above.
+                        let (from, to) = unsafe {
+                            (
+                                self.slice::<f32>(w.copy, first, len),
+                                self.slice_mut::<u16>(w.buffer, w.first + first, len),
+                            )
+                        };
+                        library::narrow(w.dtype, from, to);
+                    });
+                }
             }
         }
+    }
+
+    /// Calls `convert` for pieces of so many elements, by first element and length.
+    fn in_pieces(&self, elements: usize, convert: impl Fn(usize, usize) + Sync) {
+        let pieces = elements.div_ceil(PIECE);
+        self.pool.each(pieces, elements >= 8 * PIECE, |piece, _| {
+            let first = piece * PIECE;
+            convert(first, PIECE.min(elements - first));
+        });
     }
 
     /// Runs kernels strip by strip, in parts of the batch that are the same whatever the number of threads.
