@@ -1,7 +1,7 @@
 //! From a loop kernel to a tape: which way lanes run, how each index map moves, how often each expression
 //! changes, and which registers hold what.
 
-use super::combine::{combine, mark_scalars, store_directly};
+use super::combine::{combine, gate, store_directly};
 use super::tape::{
     Access, Along, Base, Blocks, Derived, Gate, Home, Map, OutTape, PARTIAL, Pattern, PhaseTape, Places, Range, Ranges,
     Step, Stretches, Tape, Value, WORTH_A_STRETCH, gcd, stretch,
@@ -419,8 +419,8 @@ fn phase(
     derived(&mut c, &mut steps, phase.body.len());
     let mut outs: Vec<OutTape> = phase.outs.iter().map(|out| out_tape(&c, out)).collect();
     let [mut once, mut per_block, mut each] = steps;
-    combine(&mut each, &outs, first_value, phase.body.len());
-    mark_scalars(&mut each, |value| c.is_uniform(ExprId((value - first_value) as u32)));
+    let gate = gate(&mut each, &mut outs, first_value, |value| c.rates[value - first_value] == Rate::Once);
+    combine(&mut each, &mut outs, first_value, |value| c.is_uniform(ExprId((value - first_value) as u32)));
     store_directly(&mut each, &[&once, &per_block], &mut outs, first_value, variables);
     let (mut registers, mut kept) = (first_register, first_kept);
     for step in once.iter_mut().chain(&mut per_block).chain(&mut each) {
@@ -429,8 +429,8 @@ fn phase(
             kept += 1;
         }
     }
-    let lasting = each.iter_mut().filter(|step| step.lasts()).filter_map(Step::target_mut);
-    let always = once.iter_mut().chain(&mut per_block).filter_map(Step::target_mut);
+    let lasting = each.iter_mut().filter(|step| step.lasts()).flat_map(Step::targets_mut);
+    let always = once.iter_mut().chain(&mut per_block).flat_map(Step::targets_mut);
     for to in constants.iter_mut().map(|c| &mut c.0).chain(always).chain(lasting) {
         to.home = Home::Register(registers);
         registers += 1;
@@ -438,7 +438,7 @@ fn phase(
     registers += share_registers(&mut each, &outs, first_value, phase.body.len(), registers);
     let lanes = c.maps.lanes().size();
     let reduces = !phase.reduce.is_empty();
-    let tape = PhaseTape { reduces, lanes, constants, once, per_block, steps: each, outs, rows };
+    let tape = PhaseTape { reduces, lanes, gate, constants, once, per_block, steps: each, outs, rows };
     (tape, registers - first_register, kept - first_kept)
 }
 
@@ -511,7 +511,7 @@ fn share_registers(steps: &mut [Step], outs: &[OutTape], first_value: usize, val
         if step.lasts() {
             continue;
         }
-        if let Some(to) = step.target_mut().filter(|to| matches!(to.home, Home::Register(_))) {
+        for to in step.targets_mut().iter_mut().filter(|to| matches!(to.home, Home::Register(_))) {
             let register = free.pop().unwrap_or_else(|| {
                 count += 1;
                 first + count - 1

@@ -5,6 +5,7 @@ mod access;
 mod combine;
 mod compile;
 mod conv;
+mod formula;
 mod lanes;
 mod library;
 mod math;

@@ -5,6 +5,7 @@ use super::lanes;
 use super::random;
 use super::tape::{Along, Derived, Home, LANES, OutTape, PARTIAL, PhaseTape, Places, Step, Stretches, Tape, Value};
 use super::tile::Isa;
+use super::vector::{Four, Vector};
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
 
@@ -78,8 +79,8 @@ pub(super) unsafe fn run(isa: Isa, tape: &Tape, buffers: &Buffers, s: &mut Scrat
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(tape, buffers, s, blocks),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => run_here(steps_plain, tape, buffers, s, blocks),
-            Isa::Plain => run_here(steps_plain, tape, buffers, s, blocks),
+            Isa::Neon => run_here(steps_plain::<std::arch::aarch64::float32x4_t>, tape, buffers, s, blocks),
+            Isa::Plain => run_here(steps_plain::<Four>, tape, buffers, s, blocks),
         }
     }
 }
@@ -89,7 +90,7 @@ type Steps = unsafe fn(&[Step], &[OutTape], &Buffers, &mut Scratch, usize);
 
 /// The walk and the evaluation for a set of CPU features.
 macro_rules! compiled_for {
-    ($features:literal, $run:ident, $steps:ident) => {
+    ($features:literal, $vector:ident, $run:ident, $steps:ident) => {
         /// # Safety
         /// As [`run`], on a CPU with these features.
         #[cfg(target_arch = "x86_64")]
@@ -105,19 +106,19 @@ macro_rules! compiled_for {
         #[target_feature(enable = $features)]
         unsafe fn $steps(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
             // SAFETY: passed on from the caller.
-            unsafe { steps_here(steps, outs, buffers, s, n) }
+            unsafe { steps_here::<std::arch::x86_64::$vector>(steps, outs, buffers, s, n) }
         }
     };
 }
 
-compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", run_avx512, steps_avx512);
-compiled_for!("avx2,fma", run_avx2, steps_avx2);
+compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", __m512, run_avx512, steps_avx512);
+compiled_for!("avx2,fma", __m256, run_avx2, steps_avx2);
 
 /// # Safety
 /// As [`run`].
-unsafe fn steps_plain(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
+unsafe fn steps_plain<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     // SAFETY: passed on from the caller.
-    unsafe { steps_here(steps, outs, buffers, s, n) }
+    unsafe { steps_here::<V>(steps, outs, buffers, s, n) }
 }
 
 /// # Safety
@@ -140,6 +141,10 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
             points = tape.grid.advance(&mut s.variables.at[..axes]);
         }
         for phase in &tape.phases {
+            // SAFETY: the gate is a constant or was computed above, and has at least one lane.
+            if phase.gate.is_some_and(|gate| unsafe { *s.sources[gate] } == 0) {
+                continue;
+            }
             begin(phase, s);
             let count = phase.rows.count();
             if count == 0 {
@@ -395,7 +400,7 @@ fn derive(s: &mut Scratch, to: Derived, map: &Stretches, by: i64, remainder: boo
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
+unsafe fn steps_here<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     for step in steps {
         // SAFETY: a source has `n` valid lanes, set by an earlier step of this block; registers are distinct
         // from each other, and a step never writes a register it reads.
@@ -476,35 +481,20 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
             }
             Step::Choose { to, c, a, b } => s.sources[*to] = s.sources[if read(s, *c)[0] != 0 { *a } else { *b }],
             Step::Select { to, c, a, b } => lanes::select(read(s, *c), read(s, *a), read(s, *b), write(s, *to)),
-            Step::Scale { to, a, by } => {
-                let by = scalar(s, *by);
-                lanes::float(read(s, *a), write(s, *to), |a| a * by);
-            }
-            Step::MulAdd { to, a, b, c, scalars } => {
-                let (by, plus) = (scalar(s, *b), scalar(s, *c));
-                let to = write(s, *to);
-                match scalars {
-                    [true, true] => lanes::float(read(s, *a), to, |a| a * by + plus),
-                    [true, false] => lanes::floats(read(s, *a), read(s, *c), to, |a, c| a * by + c),
-                    [false, _] => lanes::three(read(s, *a), read(s, *b), read(s, *c), to, |a, b, c| a * b + c),
+            Step::Formula { to, formula, lanes, scalars } => {
+                for &to in to {
+                    write(s, to);
                 }
-            }
-            Step::MulSub { to, a, b, c, scalar: true } => {
-                let by = scalar(s, *b);
-                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| c - a * by);
-            }
-            Step::MulSub { to, a, b, c, scalar: false } => {
-                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a * b);
-            }
-            Step::DivSub { to, a, b, c } => {
-                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a / b);
-            }
-            Step::Products { to, a, b, c, d, scalars: true } => {
-                let (b, d) = (scalar(s, *b), scalar(s, *d));
-                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| a * b + c * d);
-            }
-            Step::Products { to, a, b, c, d, scalars: false } => {
-                lanes::products(read(s, *a), read(s, *b), read(s, *c), read(s, *d), write(s, *to));
+                // SAFETY: each value has `n` lanes. A result lies in a register of its own or where an out stores,
+                // which only this step still reads, on the same lanes.
+                unsafe {
+                    formula.compute::<V>(
+                        |i| s.sources[lanes[i]].cast(),
+                        |i| scalar(s, scalars[i]),
+                        |i| s.sources[to[i].number].cast_mut().cast(),
+                        n,
+                    );
+                }
             }
             Step::SelectBy { to, op, a, b, x, y } => {
                 lanes::select_by(*op, [read(s, *a), read(s, *b)], [read(s, *x), read(s, *y)], write(s, *to));
