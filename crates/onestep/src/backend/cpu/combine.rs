@@ -241,3 +241,82 @@ fn still_read(steps: &[Step], before: &[&[Step]], buffer: usize, since: usize) -
         reads
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tape::{Access, Base, Map, Pattern as Lanes, Places};
+    use super::*;
+
+    fn direct(to: usize, buffer: usize) -> Step {
+        let places = Places::Lanes(Map { base: Base { offset: 0, terms: vec![] }, lanes: Lanes::Contiguous });
+        Step::Direct { to, from: Access { buffer, dtype: DType::F32, gates: vec![], places, fill: 0 } }
+    }
+
+    fn store(buffer: usize, value: usize) -> OutTape {
+        match direct(0, buffer) {
+            Step::Direct { from: to, .. } => OutTape::Store { to, value, written: false },
+            _ => panic!("a load in place is direct"),
+        }
+    }
+
+    /// The steps of a pattern, each operand in a buffer of its own; with sums and products the other way round.
+    fn spelled(pattern: &Pattern) -> Vec<Step> {
+        let step = |(number, node): (usize, &Node)| {
+            let to = Value { number, home: Home::Register(0) };
+            let dtype = DType::F32;
+            match *node {
+                Node::Lanes | Node::Scalar => direct(number, number),
+                Node::Sqrt(a) => Step::Unary { to, op: Unary::Sqrt, a, dtype },
+                Node::Binary(op @ (Binary::Add | Binary::Mul), b, a) => Step::Binary { to, op, a, b, dtype },
+                Node::Binary(op, a, b) => Step::Binary { to, op, a, b, dtype },
+            }
+        };
+        pattern.nodes.iter().enumerate().map(step).collect()
+    }
+
+    #[test]
+    fn each_formula_is_found_and_stored_where_its_operands_were() {
+        for &formula in Formula::ALL {
+            let pattern = formula.pattern();
+            let operands = pattern.lanes + pattern.scalars;
+            let mut steps = spelled(&pattern);
+            let mut outs: Vec<OutTape> = pattern.results.iter().enumerate().map(|(b, &v)| store(b, v)).collect();
+            combine(&mut steps, &mut outs, 0, |value| (pattern.lanes..operands).contains(&value));
+            match &steps[operands..] {
+                [Step::Formula { formula: found, to, .. }] => {
+                    assert_eq!(*found, formula);
+                    assert_eq!(to.iter().map(|to| to.number).collect::<Vec<_>>(), pattern.results);
+                }
+                steps => panic!("{formula:?} left {} steps", steps.len()),
+            }
+            store_directly(&mut steps, &[], &mut outs, 0, 0);
+            assert!(outs.iter().all(|out| matches!(out, OutTape::Store { written: true, .. })), "{formula:?}");
+        }
+    }
+
+    #[test]
+    fn what_others_read_is_not_taken_in() {
+        let pattern = Formula::MulAdd.pattern();
+        let mut steps = spelled(&pattern);
+        // The product is stored too, so that only it and the sum are left as they are.
+        let mut outs = vec![store(8, 3), store(9, 4)];
+        combine(&mut steps, &mut outs, 0, |_| false);
+        assert!(matches!(steps[3..], [Step::Binary { op: Binary::Mul, .. }, Step::Binary { op: Binary::Add, .. }]));
+    }
+
+    #[test]
+    fn a_choice_whether_to_keep_becomes_a_gate() {
+        let to = Value { number: 2, home: Home::Register(0) };
+        let steps = || {
+            let twice = Step::Binary { to, op: Binary::Add, a: 1, b: 1, dtype: DType::F32 };
+            vec![direct(1, 5), twice, Step::Choose { to: 3, c: 0, a: 2, b: 1 }]
+        };
+        let mut gated = steps();
+        let mut outs = vec![store(5, 3)];
+        assert_eq!(gate(&mut gated, &mut outs, 0, |value| value == 0), Some(0));
+        assert!(matches!(gated[..], [Step::Direct { .. }, Step::Binary { .. }]) && *outs[0].value_mut() == 2);
+        // What is chosen lies elsewhere, or the choice is made anew at every step.
+        assert_eq!(gate(&mut steps(), &mut [store(6, 3)], 0, |value| value == 0), None);
+        assert_eq!(gate(&mut steps(), &mut [store(5, 3)], 0, |_| false), None);
+    }
+}

@@ -38,8 +38,10 @@ impl Tape {
             Out::Reduce { carry, .. } => Some(carry + 1),
             Out::Store { .. } => None,
         });
+        let lanes = phases.iter().map(|p| p.lanes).max().unwrap_or(1).next_power_of_two();
         Tape {
             along,
+            lanes,
             carries: carries.max().unwrap_or(0),
             registers,
             values,

@@ -66,8 +66,8 @@ formulas! {
     Adam = adam,
     Momentum = momentum,
     ScaledRatio = scaled_ratio,
-    ScaledProducts = scaled_products,
     ScaledSquare = scaled_square,
+    ScaledProducts = scaled_products,
     Products = products,
     ScaleShift = scale_shift,
     ScaleAdd = scale_add,
@@ -289,4 +289,69 @@ fn trace<'a, const L: usize, const S: usize, const R: usize>(
     let symbol = |node| Symbol { nodes, node };
     let results = function(std::array::from_fn(symbol), std::array::from_fn(|i| symbol(L + i)));
     (L, S, results.iter().map(|r| r.node).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vector::Four;
+    use super::*;
+    use crate::testing::fill;
+
+    /// Computes a pattern node by node for one lane.
+    fn slowly(pattern: &Pattern, operands: &[f32]) -> Vec<f32> {
+        let mut values: Vec<f32> = operands.to_vec();
+        for node in &pattern.nodes[operands.len()..] {
+            values.push(match *node {
+                Node::Sqrt(a) => values[a].sqrt(),
+                Node::Binary(Binary::Add, a, b) => values[a] + values[b],
+                Node::Binary(Binary::Sub, a, b) => values[a] - values[b],
+                Node::Binary(Binary::Mul, a, b) => values[a] * values[b],
+                Node::Binary(_, a, b) => values[a] / values[b],
+                Node::Lanes | Node::Scalar => panic!("operands come first"),
+            });
+        }
+        pattern.results.iter().map(|&result| values[result]).collect()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn wide(formula: Formula, lanes: &[*const f32], scalars: &[f32], results: &[*mut f32], n: usize) {
+        // SAFETY: the caller's pointers are to `n` numbers.
+        unsafe { formula.compute::<std::arch::x86_64::__m256>(|i| lanes[i], |i| scalars[i], |i| results[i], n) }
+    }
+
+    /// Each formula against its pattern, on whole vectors and what is left, with the results where operands were.
+    #[test]
+    fn formulas_give_the_bits_of_their_operations_one_by_one() {
+        let n = 37;
+        for &formula in Formula::ALL {
+            let pattern = formula.pattern();
+            let scalars = fill(1, pattern.scalars, 0.1, 0.9);
+            let operands: Vec<Vec<f32>> = (2..).take(pattern.lanes).map(|seed| fill(seed, n, 0.0, 2.0)).collect();
+            for vectors in [false, true] {
+                let mut memory = operands.clone();
+                memory.resize(memory.len().max(pattern.results.len()), vec![0.0; n]);
+                let lanes: Vec<*const f32> = memory.iter().map(|lanes| lanes.as_ptr()).collect();
+                let results: Vec<*mut f32> = memory.iter_mut().map(|lanes| lanes.as_mut_ptr()).collect();
+                #[cfg(target_arch = "x86_64")]
+                let vectors = vectors
+                    && std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma");
+                // SAFETY: every pointer is to `n` numbers of its own; the CPU has the features.
+                unsafe {
+                    match vectors {
+                        #[cfg(target_arch = "x86_64")]
+                        true => wide(formula, &lanes, &scalars, &results, n),
+                        _ => formula.compute::<Four>(|i| lanes[i], |i| scalars[i], |i| results[i], n),
+                    }
+                }
+                for i in 0..n {
+                    let at: Vec<f32> = operands.iter().map(|lanes| lanes[i]).chain(scalars.iter().copied()).collect();
+                    for (got, want) in memory.iter().zip(slowly(&pattern, &at)) {
+                        assert_eq!(got[i].to_bits(), want.to_bits(), "{formula:?} on lane {i}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -131,7 +131,7 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
     }
     s.kept[..tape.kept].fill((0, 0));
     for phase in &tape.phases {
-        constants(phase, s);
+        constants(phase, s, tape.lanes);
         // SAFETY: passed on from the caller; the first block is a whole one.
         unsafe { steps(&phase.once, &phase.outs, buffers, s, phase.lanes) };
     }
@@ -145,10 +145,10 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
             if phase.gate.is_some_and(|gate| unsafe { *s.sources[gate] } == 0) {
                 continue;
             }
-            begin(phase, s);
+            begin(phase, s, tape.lanes);
             let count = phase.rows.count();
             if count == 0 {
-                end(phase, s, tape.along);
+                end(tape, phase, s);
                 continue;
             }
             s.variables.at[axes..tape.variables].fill(0);
@@ -167,31 +167,31 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
                     outs(tape, phase, buffers, s, n, row);
                 }
             }
-            end(phase, s, tape.along);
+            end(tape, phase, s);
         }
     }
 }
 
 /// Fills the registers that hold a phase's constants.
-fn constants(phase: &PhaseTape, s: &mut Scratch) {
+fn constants(phase: &PhaseTape, s: &mut Scratch, lanes: usize) {
     for &(to, bits) in &phase.constants {
         if let Home::Register(register) = to.home {
-            s.registers[register].fill(bits);
+            s.registers[register][..lanes].fill(bits);
             s.sources[to.number] = s.registers[register].as_ptr();
         }
     }
 }
 
 /// Sets the carries that a phase folds into to their identities.
-fn begin(phase: &PhaseTape, s: &mut Scratch) {
+fn begin(phase: &PhaseTape, s: &mut Scratch, lanes: usize) {
     for out in &phase.outs {
         let OutTape::Reduce { fold, identity, carry, long, .. } = out else { continue };
-        s.carries[*carry].fill(*identity);
+        s.carries[*carry][..lanes].fill(*identity);
         if *long {
-            s.totals[*carry].fill(*identity);
+            s.totals[*carry][..lanes].fill(*identity);
         }
         if matches!(fold, Fold::Place(_)) {
-            s.places[*carry].fill(-1);
+            s.places[*carry][..lanes].fill(-1);
         }
     }
 }
@@ -261,8 +261,9 @@ unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratc
                 fold_lanes(*op, *dtype, lanes, partial);
                 if *long && (row + 1).is_multiple_of(PARTIAL) {
                     // Every lane, for earlier blocks may have been longer than this one.
-                    fold_lanes(*op, *dtype, &s.carries[*carry], &mut s.totals[*carry]);
-                    s.carries[*carry].fill(0);
+                    let partial = &mut s.carries[*carry][..tape.lanes];
+                    fold_lanes(*op, *dtype, partial, &mut s.totals[*carry]);
+                    partial.fill(0);
                 }
             }
             OutTape::Reduce { fold: Fold::Place(op), value, carry, dtype, .. } => {
@@ -312,13 +313,14 @@ fn fold_lanes(op: ReduceOp, dtype: DType, lanes: &[u32], into: &mut [u32]) {
 /// Finishes a phase's folds: adds what was put aside and, along rows, folds the lanes to one in a fixed
 /// tree and spreads it.
 #[inline(always)]
-fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
+fn end(tape: &Tape, phase: &PhaseTape, s: &mut Scratch) {
+    let lanes = tape.lanes;
     if !phase.reduces {
-        if along == Along::Row {
+        if tape.along == Along::Row {
             for out in &phase.outs {
                 if let OutTape::Reduce { carry, .. } = out {
                     let value = s.carries[*carry][0];
-                    s.carries[*carry].fill(value);
+                    s.carries[*carry][..lanes].fill(value);
                 }
             }
         }
@@ -328,12 +330,12 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
         match out {
             OutTape::Store { .. } => {}
             OutTape::Reduce { fold: Fold::Value(op), carry, dtype, long, .. } => {
-                let (carries, totals) = (&mut s.carries[*carry], &s.totals[*carry]);
+                let (carries, totals) = (&mut s.carries[*carry][..lanes], &s.totals[*carry]);
                 if *long {
                     fold_lanes(*op, *dtype, totals, carries);
                 }
-                if along == Along::Row {
-                    let mut half = LANES / 2;
+                if tape.along == Along::Row {
+                    let mut half = lanes / 2;
                     while half > 0 {
                         let (low, high) = carries.split_at_mut(half);
                         fold_lanes(*op, *dtype, &high[..half], low);
@@ -344,10 +346,10 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
                 }
             }
             OutTape::Reduce { fold: Fold::Place(op), carry, dtype, .. } => {
-                let (carries, places) = (&mut s.carries[*carry], &mut s.places[*carry]);
-                if along == Along::Row {
+                let (carries, places) = (&mut s.carries[*carry][..lanes], &mut s.places[*carry][..lanes]);
+                if tape.along == Along::Row {
                     let mut best = 0;
-                    for i in 1..LANES {
+                    for i in 1..lanes {
                         if places[i] < 0 {
                             continue;
                         }

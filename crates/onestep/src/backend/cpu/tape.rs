@@ -1,5 +1,5 @@
 //! A loop kernel compiled for the CPU: each phase's expressions as a list of instructions over registers
-//! of a few hundred lanes, and each index map split into what moves with the outer loops and a fixed
+//! of some hundred lanes, and each index map split into what moves with the outer loops and a fixed
 //! pattern across the lanes.
 //!
 //! Lanes run either along the grid (each lane is a grid point, the reduced space is walked one point at a
@@ -14,7 +14,7 @@ use crate::ir::DType;
 use crate::plan::Fold;
 
 /// Lanes of a register.
-pub(super) const LANES: usize = 256;
+pub(super) const LANES: usize = 1024;
 
 /// Rows after which a running f32 sum is put aside, so that long sums keep their precision.
 pub(super) const PARTIAL: usize = 256;
@@ -29,6 +29,8 @@ pub(super) enum Along {
 /// A compiled loop kernel.
 pub(super) struct Tape {
     pub along: Along,
+    /// As many as its longest block has, or the next power of two.
+    pub lanes: usize,
     pub grid: Blocks,
     pub phases: Vec<PhaseTape>,
     pub carries: usize,
