@@ -10,11 +10,11 @@ use crate::ir::{DType, ReduceOp, push_f64};
 use crate::plan::{Affine, BufferId, Expr, ExprId, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Typed, Var};
 
 impl Tape {
-    /// Compiles a kernel.
-    pub(super) fn new(plan: &Plan, kernel: &LoopKernel) -> Self {
+    /// Compiles a kernel. If it runs strip by strip, those are its first axis, and no block has lanes of two.
+    pub(super) fn new(plan: &Plan, kernel: &LoopKernel, by_strip: bool) -> Self {
         let along = direction(kernel);
         let grid = match along {
-            Along::Grid => Blocks::lanes(&kernel.grid),
+            Along::Grid => Blocks::lanes(&kernel.grid, by_strip as usize),
             Along::Row => Blocks::points(&kernel.grid),
         };
         let stored: Vec<usize> = kernel.stores().map(|s| s.0.index()).collect();
@@ -396,7 +396,7 @@ fn phase(
 ) -> (PhaseTape, usize, usize) {
     let rows = match along {
         Along::Grid => Blocks::points(&phase.reduce),
-        Along::Row => Blocks::lanes(&phase.reduce),
+        Along::Row => Blocks::lanes(&phase.reduce, 0),
     };
     let maps = Maps { along, grid, rows: &rows };
     let (rates, let_rates, spans) = (Vec::new(), Vec::new(), Spans::new(&maps, phase));

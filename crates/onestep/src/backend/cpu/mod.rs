@@ -194,9 +194,10 @@ impl Program {
 
     /// Compiles every kernel and allocates what they need besides the arena.
     fn prepare(&mut self, plan: &Plan) -> Result<()> {
-        for kernel in &plan.kernels {
+        for (i, kernel) in plan.kernels.iter().enumerate() {
+            let by_strip = plan.strips.iter().any(|strips| strips.kernels.contains(&i));
             let prepared = match &kernel.kind {
-                KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel)),
+                KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel, by_strip)),
                 KernelKind::Library(kernel) => self.library(plan, kernel)?,
             };
             self.kernels.push(prepared);

@@ -385,14 +385,14 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Blocks of up to [`LANES`] elements.
-    pub(super) fn lanes(extents: &[usize]) -> Self {
+    /// Blocks of up to [`LANES`] elements, each of them at one place of the first `walked` axes.
+    pub(super) fn lanes(extents: &[usize], walked: usize) -> Self {
         if extents.is_empty() {
             return Blocks { extents: vec![1], axis: 0, chunk: 1, inner: 1 };
         }
         let mut axis = extents.len() - 1;
         let mut inner = 1;
-        while axis > 0 && extents[axis] * inner * 2 <= LANES {
+        while axis > walked && extents[axis] * inner * 2 <= LANES {
             inner *= extents[axis];
             axis -= 1;
         }
@@ -498,4 +498,27 @@ pub(super) fn stretch(table: &[i64], step: i64) -> usize {
 
 pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_stay_within_a_place_of_the_axes_that_are_walked() {
+        for extents in [[32, 16, 16], [32, 3, 7], [2, 1, 5000], [4, 40, 1]] {
+            let strip: usize = extents[1..].iter().product();
+            let blocks = Blocks::lanes(&extents, 1);
+            let mut at = vec![0; extents.len()];
+            let mut met = 0;
+            for block in 0..blocks.count() {
+                let n = blocks.start(block, &mut at);
+                assert_eq!(blocks.number(&at), met);
+                assert_eq!(met / strip, (met + n - 1) / strip, "{extents:?}: block {block} has lanes of two strips");
+                met += n;
+            }
+            assert_eq!(met, strip * extents[0]);
+            assert!(blocks.count().is_multiple_of(extents[0]));
+        }
+    }
 }
