@@ -5,6 +5,7 @@ mod access;
 mod combine;
 mod compile;
 mod conv;
+mod formula;
 mod lanes;
 mod library;
 mod math;
@@ -213,9 +214,10 @@ impl Program {
         let widened = 4 * plan.kernels.iter().map(copies).max().unwrap_or(0);
         self.widened = Bytes::zeroed(widened)?;
         self.scratch_bytes += widened;
-        for kernel in &plan.kernels {
+        for (i, kernel) in plan.kernels.iter().enumerate() {
+            let by_strip = plan.strips.iter().any(|strips| strips.kernels.contains(&i));
             let prepared = match &kernel.kind {
-                KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel)),
+                KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel, by_strip)),
                 KernelKind::Library(kernel) => self.library(kernel)?,
             };
             self.kernels.push(prepared);
