@@ -3,6 +3,7 @@
 use super::definition::{Definition, Forward, Judged, node};
 use super::metrics::{HEALTH, Phase, record_confusion, record_health, record_loss};
 use super::pack::{Layout, pack};
+use super::resident::Feed;
 use super::state::{PARAMS, States};
 use crate::backend::{Device, Executable};
 use crate::error::{Error, Result};
@@ -14,11 +15,21 @@ use crate::trace::{Buffer, DType, Graph, Mode, NodeId, Op, Trace, Traced};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// One training step.
-    Train,
+    Train(Feed),
     /// Adds to the sums of evaluation.
-    Eval,
+    Eval(Feed),
     /// Gives the model's output.
     Predict,
+}
+
+impl Kind {
+    /// Whose data set on the device it works on, if it does.
+    pub(super) fn data(self) -> Option<Phase> {
+        match self {
+            Kind::Train(Feed::Resident(phase, _)) | Kind::Eval(Feed::Resident(phase, _)) => Some(phase),
+            Kind::Train(Feed::Host) | Kind::Eval(Feed::Host) | Kind::Predict => None,
+        }
+    }
 }
 
 /// A program's graph, with what its states are and start from.
@@ -30,15 +41,15 @@ pub(super) struct Built {
 /// Builds the graph of a program.
 pub(super) fn build(definition: &Definition, layout: &Layout, kind: Kind, batch: usize) -> Result<Built> {
     match kind {
-        Kind::Train => train(definition, layout, batch),
-        Kind::Eval => eval(definition, layout, batch),
+        Kind::Train(feed) => train(definition, layout, feed, batch),
+        Kind::Eval(feed) => eval(definition, layout, feed, batch),
         Kind::Predict => predict(definition, layout, batch),
     }
 }
 
 /// Forward, backward, optimizer, metrics; then every new state is taken over only if the loss is finite.
-fn train(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built> {
-    let forward = definition.forward(Mode::Train, batch, true)?;
+fn train(definition: &Definition, layout: &Layout, feed: Feed, batch: usize) -> Result<Built> {
+    let forward = definition.forward_on(feed, Mode::Train, batch, true)?;
     let Judged { target, loss } = judged(&forward)?;
     let mut packed = pack(&forward.traced, layout)?;
     let [output, target, loss] = [forward.output, target, loss].map(|n| packed.at(n));
@@ -60,6 +71,7 @@ fn train(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built
     })?;
     s.update(&params, &new);
     s.update(&step, &(&step + 1.0));
+    feed.advance(&s, batch);
 
     let loss = loss.cast(DType::F32);
     Phase::Train.record(&s, &loss, definition.loss.correct(&output, &target), batch);
@@ -70,8 +82,8 @@ fn train(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built
     Ok(built)
 }
 
-fn eval(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built> {
-    let forward = definition.forward(Mode::Eval, batch, true)?;
+fn eval(definition: &Definition, layout: &Layout, feed: Feed, batch: usize) -> Result<Built> {
+    let forward = definition.forward_on(feed, Mode::Eval, batch, true)?;
     let Judged { target, loss } = judged(&forward)?;
     let packed = pack(&forward.traced, layout)?;
     let nodes = [forward.output, target, loss].map(|n| packed.at(n));
@@ -81,6 +93,7 @@ fn eval(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built>
     let correct = definition.loss.correct(&output, &target);
     Phase::Eval.record(&s, &loss.cast(DType::F32), correct, batch);
     record_confusion(&s, definition.loss.kind(), &output, &target);
+    feed.advance(&s, batch);
     finish(trace, forward.traced)
 }
 

@@ -86,6 +86,23 @@ impl States {
         Ok(())
     }
 
+    /// Gives a state of the engine's own a value, and memory where there is none of its type; whether that is new.
+    pub(super) fn put(&mut self, name: &str, ty: &Type, bytes: &[u8]) -> Result<bool> {
+        if let Some(state) = self.table.iter().find(|s| s.name == name && s.ty == *ty) {
+            return state.memory.upload(bytes).map(|()| false);
+        }
+        self.remove(name);
+        let memory = self.device.allocate(ty.dtype, ty.shape.elements())?;
+        memory.upload(bytes)?;
+        self.table.push(State { name: name.to_string(), ty: ty.clone(), kind: StateKind::System, memory });
+        Ok(true)
+    }
+
+    /// Forgets a state, if it is there; programs that use it keep its memory.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.table.retain(|s| s.name != name);
+    }
+
     /// The memory of each of a program's states, in its order. An error if there is none, or one of another type.
     pub(super) fn bind(&self, graph: &Graph) -> Result<Vec<Memory>> {
         let memory = |name: &str, ty: &Type| match self.find(name) {
