@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::{Parser, Subcommand};
 use onestep::Result;
-use onestep::prelude::Device;
+use onestep::prelude::{Device, Residency, Size};
 
 /// Train neural networks with one device submission per step.
 #[derive(Debug, Parser)]
@@ -59,6 +59,10 @@ pub struct TrainArgs {
     /// What initial weights, random numbers and the order of samples follow from, over the config's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
+    /// Whether data sets are laid onto the device: auto (where one has memory of its own and room), always, never;
+    /// over the config's
+    #[arg(long, value_name = "WHEN")]
+    pub resident: Option<Residency>,
     /// The run folder to make [default: runs/NAME-NUMBER, a fresh one]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -170,6 +174,9 @@ pub struct DeviceArgs {
     /// Threads of the CPU, at most one for each core [default: as many]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// The most memory of the device to take: 8GiB, 512MiB [default: all of it]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<Size>,
 }
 
 impl DeviceArgs {
@@ -178,7 +185,11 @@ impl DeviceArgs {
     /// # Errors
     /// A name that no device here has.
     pub fn open(&self) -> Result<Device> {
-        Device::named(&self.device, Some(self.threads()))
+        let device = Device::named(&self.device, Some(self.threads()))?;
+        match self.memory_limit {
+            Some(limit) => device.with_memory_limit(limit.0),
+            None => Ok(device),
+        }
     }
 
     /// The threads that the CPU gets.

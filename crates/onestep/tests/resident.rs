@@ -144,7 +144,9 @@ fn running_many_steps_is_running_each_of_them_and_another_epoch_compiles_nothing
         engine.make_resident(Phase::Train, &x, &y).unwrap();
     }
     for epoch in 0..2 {
-        [&mut once, &mut each].map(|engine| engine.start_epoch(&permutation(SAMPLES as u32, 1, epoch)).unwrap());
+        for engine in [&mut once, &mut each] {
+            engine.start_epoch(&permutation(SAMPLES as u32, 1, epoch)).unwrap();
+        }
         once.run(4, BATCH).unwrap();
         (0..4).for_each(|_| each.run(1, BATCH).unwrap());
     }

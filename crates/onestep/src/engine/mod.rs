@@ -1,8 +1,11 @@
 //! The engine: model, loss and optimizer become one compiled program a batch size, over states that stay on
 //! the device. A training step is one submission and reads nothing back. Knows no data set, file or epoch.
 
+mod copy;
 mod definition;
 mod diagnose;
+mod fit;
+mod later;
 mod metrics;
 mod pack;
 mod profile;
@@ -24,9 +27,12 @@ use resident::{Feed, ORDER, POSITION, Set, checked_order};
 use state::{Part, STEP, States};
 
 pub use crate::backend::Device;
+pub use crate::backend::memory::Size;
 pub use crate::passes::Passes;
 pub use crate::trace::{DType, Literal, Module, Scope, Shape, Tensor};
+pub use copy::Selection;
 pub use definition::{Definition, InputScaling, Spec};
+pub use later::Later;
 pub use metrics::{Metrics, Phase};
 pub use profile::Profile;
 
@@ -229,7 +235,16 @@ impl Engine {
 
     /// The sums since the last reset.
     pub fn metrics(&mut self, which: Phase) -> Result<Metrics> {
-        which.read(&self.states)
+        which.request(&self.states)?.wait()
+    }
+
+    /// Asks for the sums since the last reset, as they are behind all that was submitted so far, and does not wait
+    /// for them: whoever watches a training does not stall it.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn request_metrics(&mut self, which: Phase) -> Result<Later<Metrics>> {
+        which.request(&self.states)
     }
 
     /// Sets the sums to zero, for [`Phase::Eval`] the confusion matrix too.
@@ -251,8 +266,15 @@ impl Engine {
     /// The number of the step (the first being 1) whose loss was not finite, if there was one. Since then no
     /// step has changed anything. Loading a state starts anew.
     pub fn health(&mut self) -> Result<Option<u64>> {
-        let step = self.states.read(HEALTH)?.get(0) as u64;
-        Ok((step != 0).then_some(step))
+        self.request_health()?.wait()
+    }
+
+    /// Asks for what [`Engine::health`] gives, and does not wait for it.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn request_health(&mut self) -> Result<Later<Option<u64>>> {
+        metrics::request_health(&self.states)
     }
 
     /// What first shows NaN or infinity on a batch with the current state, in words: "the output of linear
@@ -293,6 +315,16 @@ impl Engine {
     /// Takes over what [`Engine::optimizer_state`] gave. Errors as [`Engine::load_model_state`].
     pub fn load_optimizer_state(&mut self, tensors: &[(String, Literal)]) -> Result<()> {
         self.states.load(Part::Optimizer, tensors)?;
+        self.states.clear(HEALTH)
+    }
+
+    /// Takes over state of another engine: on the device where both are on the same handle of it, else through the
+    /// host. Floats of another width are rounded. The other one's data sets and the sums of evaluation stay there.
+    ///
+    /// # Errors
+    /// Lists what is missing there, unknown here or of another shape; nothing is changed then.
+    pub fn copy_state_from(&mut self, other: &Engine, selection: Selection<'_>) -> Result<()> {
+        self.states.copy_from(&other.states, selection)?;
         self.states.clear(HEALTH)
     }
 
@@ -397,8 +429,8 @@ impl Engine {
         Ok(match self.programs.entry((kind, batch)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let built = build(&self.definition, &self.states.layout, kind, batch)?;
-                entry.insert(Program::compile(&self.device, &built.graph, &self.states, self.passes)?)
+                let Engine { device, definition, states, passes, .. } = self;
+                entry.insert(fit::compile(device, definition, states, *passes, kind, batch)?)
             }
         })
     }

@@ -8,7 +8,7 @@ use super::state::{PARAMS, States};
 use crate::backend::{Device, Executable};
 use crate::error::{Error, Result};
 use crate::grad;
-use crate::passes::{self, Passes, Plan};
+use crate::passes::{self, Compiled, Passes, Plan};
 use crate::trace::{Buffer, DType, Graph, Mode, NodeId, Op, Trace, Traced};
 
 /// What a program does with a batch.
@@ -150,7 +150,11 @@ pub(super) struct Program {
 impl Program {
     /// Compiles a graph.
     pub(super) fn compile(device: &Device, graph: &Graph, states: &States, passes: Passes) -> Result<Self> {
-        let compiled = passes::compile(graph, &device.target(), passes)?;
+        Program::bind(device, passes::compile(graph, &device.target(), passes)?, states)
+    }
+
+    /// Binds what the passes made of a graph to the states.
+    pub(super) fn bind(device: &Device, compiled: Compiled, states: &States) -> Result<Self> {
         let memory = states.bind(&compiled.graph)?;
         let executable = device.compile(&compiled.graph, &compiled.plan, &memory)?;
         Ok(Program { executable, plan: compiled.plan, fed: false })
