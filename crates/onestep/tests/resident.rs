@@ -39,7 +39,11 @@ fn engine(device: &Device, model: impl Module + 'static, dtype: DType) -> Engine
         clip: None,
         input: Spec::new([8, 8, 2], dtype),
         target: Spec::new(Shape::scalar(), DType::I32),
-        scaling: (dtype == DType::U8).then(|| InputScaling { scale: 1.0 / 255.0, mean: vec![0.4, 0.5], std: vec![0.3] }),
+        scaling: (dtype == DType::U8).then(|| InputScaling {
+            scale: 1.0 / 255.0,
+            mean: vec![0.4, 0.5],
+            std: vec![0.3],
+        }),
         seed: 5,
     };
     Engine::new(device, definition, Passes::all()).unwrap()
@@ -198,4 +202,32 @@ fn a_loss_that_is_not_finite_stops_the_epoch_where_it_is() {
     assert_eq!((engine.health().unwrap(), engine.step().unwrap()), (Some(2), 1));
     assert_eq!((engine.model_state().unwrap(), engine.optimizer_state().unwrap()), before);
     assert!(before.1.iter().all(|(name, _)| !name.contains("data")), "a data set is no part of a checkpoint");
+}
+
+/// What is asked for is what was there then, whatever is submitted before anyone looks.
+#[test]
+fn metrics_asked_for_are_those_of_their_step() {
+    let (x, y) = samples(DType::U8, &all());
+    for device in devices() {
+        let mut engine = engine(&device, convolutions, DType::U8);
+        engine.make_resident(Phase::Train, &x, &y).unwrap();
+        let mut asked = vec![engine.request_metrics(Phase::Train).unwrap()];
+        for _ in 0..4 {
+            engine.run(1, BATCH).unwrap();
+            asked.push(engine.request_metrics(Phase::Train).unwrap());
+        }
+        let health = engine.request_health().unwrap();
+        engine.start_epoch(&all()).unwrap();
+        engine.run(4, BATCH).unwrap();
+        // The device has answered all once it has done what came after.
+        engine.wait().unwrap();
+        assert!(asked.iter().all(|answer| answer.is_done().unwrap()), "{}", device.name());
+        let answers: Vec<_> = asked.into_iter().map(|answer| answer.wait().unwrap()).collect();
+        let steps: Vec<u64> = answers.iter().map(|metrics| metrics.steps).collect();
+        assert_eq!(steps, [0, 1, 2, 3, 4], "{}", device.name());
+        assert_eq!(answers[4].samples, 4 * BATCH as u64);
+        let losses = engine.recent_losses().unwrap();
+        assert!((answers[1].loss - f64::from(losses[0].1)).abs() < 1e-6);
+        assert_eq!((health.wait().unwrap(), engine.metrics(Phase::Train).unwrap().steps), (None, 8));
+    }
 }

@@ -136,3 +136,16 @@ fn an_interrupt_ends_the_training_and_saves_it() {
     assert_eq!(summary["interrupted"], true);
     place.succeeds(&["eval", "run"]);
 }
+
+#[test]
+fn data_on_the_device_give_the_same_figures() {
+    let place = Place::new();
+    let figures = |args: &[&str]| {
+        let printed = place.succeeds(&[&["train", "tiny.toml"], args].concat());
+        printed.lines().find(|line| line.starts_with("Test ")).map(str::to_string).unwrap()
+    };
+    let streamed = figures(&["--resident", "never", "--out", "streamed"]);
+    assert_eq!(figures(&["--resident", "always", "--memory-limit", "1GiB", "--out", "resident"]), streamed);
+    let config = place.read("resident/config.toml");
+    assert!(config.contains("resident = \"always\"") && config.contains("memory_limit = \"1GiB\""), "{config}");
+}

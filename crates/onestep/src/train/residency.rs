@@ -39,9 +39,9 @@ impl FromStr for Residency {
 
     fn from_str(text: &str) -> Result<Self> {
         let all = [Residency::Auto, Residency::Always, Residency::Never];
-        all.into_iter().find(|residency| residency.to_string() == text).ok_or_else(|| {
-            Error::config(format!("data cannot be resident `{text}`; there is auto, always and never"))
-        })
+        all.into_iter()
+            .find(|residency| residency.to_string() == text)
+            .ok_or_else(|| Error::config(format!("data cannot be resident `{text}`; there is auto, always and never")))
     }
 }
 

@@ -107,7 +107,11 @@ impl Trainer {
         let train = Source::new(train, self.residency, &mut self.engine, Phase::Train)?;
         let test = test.map(|test| Source::new(test, self.residency, &mut self.engine, Phase::Eval)).transpose()?;
         let mut history = History::default();
-        let start = TrainStart { epochs: epochs.0, steps_per_epoch: train.loader.batches(), samples: train.loader.dataset().len() };
+        let start = TrainStart {
+            epochs: epochs.0,
+            steps_per_epoch: train.loader.batches(),
+            samples: train.loader.dataset().len(),
+        };
         self.tell(|callback| callback.on_train_begin(&start))?;
         for _ in 0..epochs.0 {
             if self.run_epoch(&train, test.as_ref(), &mut history)?.is_break() {

@@ -152,8 +152,7 @@ impl Gpu {
         }
         self.enter()?;
         // SAFETY: promised by the caller.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
-            .map_err(|e| failed("copy on the device", e))
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(|e| failed("copy on the device", e))
     }
 }
 

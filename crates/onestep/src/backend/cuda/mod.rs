@@ -84,9 +84,8 @@ impl Shared {
         let mut bytes = vec![0; block.bytes()];
         let from = *block.raw();
         // SAFETY: as above.
-        let copy = |slot: &mut Pinned, range: Range<usize>| unsafe {
-            slot.download(from + range.start as u64, range.len())
-        };
+        let copy =
+            |slot: &mut Pinned, range: Range<usize>| unsafe { slot.download(from + range.start as u64, range.len()) };
         self.ring()?.download(&mut bytes, copy)?;
         Ok(bytes)
     }

@@ -12,8 +12,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::staging::{Ring, Slot};
 use super::size::Size;
+use super::staging::{Ring, Slot};
 use super::statistics::{Purpose, Statistics};
 use crate::error::{Error, ErrorKind, Result};
 

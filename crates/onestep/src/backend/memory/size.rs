@@ -44,7 +44,9 @@ impl FromStr for Size {
             Some(bytes) if (1.0..=f64::from(1u32 << 26) * f64::from(1u32 << 27)).contains(&bytes) => {
                 Ok(Size(bytes as usize))
             }
-            _ => Err(Error::config(format!("`{text}` is no amount of memory; write 8GiB, 512MiB or a number of bytes"))),
+            _ => {
+                Err(Error::config(format!("`{text}` is no amount of memory; write 8GiB, 512MiB or a number of bytes")))
+            }
         }
     }
 }
