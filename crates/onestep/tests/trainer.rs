@@ -136,7 +136,8 @@ fn resident_data_train_as_streamed_data_do() {
 
 #[test]
 fn callbacks_are_told_the_latest_figures_without_asking() {
-    struct Slow(Rc<RefCell<Vec<(usize, Option<Metrics>)>>>);
+    type Seen = Vec<(usize, Option<Metrics>)>;
+    struct Slow(Rc<RefCell<Seen>>);
     impl Callback for Slow {
         fn on_step(&mut self, step: &mut StepInfo<'_>) -> Result<()> {
             self.0.borrow_mut().push((step.step, step.latest));
@@ -145,7 +146,7 @@ fn callbacks_are_told_the_latest_figures_without_asking() {
         }
     }
     let (train, _) = digits();
-    let seen = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::new(RefCell::new(Seen::new()));
     let builder = Trainer::builder(small).batch_size(300).callback(Slow(seen.clone()));
     builder.build(&train).unwrap().fit(&train, None, Epochs(1)).unwrap();
     let seen = seen.borrow();
