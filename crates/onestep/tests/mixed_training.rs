@@ -105,8 +105,12 @@ fn without_the_pass_it_is_f32() {
     for device in devices() {
         let want = losses(&short, &device, Precision::F32, "");
         assert_eq!(losses(&short, &device, Precision::Bf16, "-precision"), want);
-        // Scaling by a power of two and back is exact.
-        assert_eq!(losses(&short, &device, Precision::F16, "-precision"), want);
+        // Scaling by a power of two and back is exact; but compilers of GPU kernels contract multiply-adds, others in a
+        // kernel that scales too.
+        let scaled = losses(&short, &device, Precision::F16, "-precision");
+        let allowed = if device.name() == "cpu" { 0.0 } else { 1e-6 };
+        let apart = scaled.iter().zip(&want).map(|(a, b)| (a - b).abs() / b).fold(0.0, f32::max);
+        assert!(apart <= allowed, "scaled on {}: {apart} apart", device.name());
         for switches in ["-simplify", "-fuse", "-schedule", "-memory", "-fuse,-simplify"] {
             let got = losses(&short, &device, Precision::Bf16, switches);
             let allowed = 2.0 * 3.0 * 3.0 * 2f32.powi(-9) * want[0];

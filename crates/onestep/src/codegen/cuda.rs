@@ -52,7 +52,7 @@ impl Dialect for Cuda {
     }
 
     fn kernel(&self, frame: &Frame) -> String {
-        let mut text = signature(frame.entry, frame.threads, frame.bindings, None);
+        let mut text = signature(frame.entry, &frame.threads.to_string(), frame.bindings, None);
         for shared in frame.shared {
             let ty = self.ty(shared.ty, false);
             text.push_str(&format!("  __shared__ {ty} {}[{}];\n", shared_name(shared), frame.shared_len));
@@ -318,14 +318,15 @@ impl Dialect for Cuda {
 /// The first lines of a kernel: its name and parameters, one more than what it binds with `extra`. No pointer is
 /// `__restrict__`: compilers would load what a kernel only reads through caches that are not told what the kernel
 /// before has written ([`take_turn`](HELPERS) comes after the kernel's start).
-pub(super) fn signature(entry: &str, threads: usize, bindings: &[(Binding, Slot)], extra: Option<String>) -> String {
+/// `bounds` are the threads of a block and, if wanted, how many blocks are to fit a multiprocessor at least.
+pub(super) fn signature(entry: &str, bounds: &str, bindings: &[(Binding, Slot)], extra: Option<String>) -> String {
     let parameter = |(_, slot): &(Binding, Slot)| {
         let constant = if slot.written { "" } else { "const " };
         format!("    {constant}{}* {}", stored(slot.dtype), slot.name)
     };
     let parameters: Vec<String> = bindings.iter().map(parameter).chain(extra).collect();
     let parameters = parameters.join(",\n");
-    format!("extern \"C\" __global__ void __launch_bounds__({threads}) {entry}(\n{parameters}) {{\n")
+    format!("extern \"C\" __global__ void __launch_bounds__({bounds}) {entry}(\n{parameters}) {{\n")
 }
 
 /// The type in which elements lie in memory.

@@ -86,9 +86,15 @@ __device__ inline float bf16_value(unsigned bits) {
 
 // The nearest bfloat16, ties to even; NaN stays NaN.
 __device__ inline unsigned bf16_bits(float x) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  unsigned short nearest;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(nearest) : "f"(x));
+  return nearest;
+#else
   const unsigned bits = __float_as_uint(x);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return (bits >> 16) | 0x40u;
   return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+#endif
 }
 
 // The float of an IEEE half.

@@ -16,6 +16,9 @@ const STAGED: usize = 16 << 10;
 /// Steps of the sum that one block walks at least before others share it, and most blocks that do.
 const WORTH_PARTS: usize = 128;
 const MOST_PARTS: usize = 256;
+/// Up to so many blocks for each multiprocessor's work, smaller tiles cost less than partial sums and a kernel that adds
+/// them.
+const CHEAPER_SMALL: usize = 8;
 /// Warps of a block, and columns of results that one of them has at most where matrix units multiply.
 const WARPS: usize = 8;
 const WARP_COLUMNS: usize = 32;
@@ -76,8 +79,10 @@ impl Cut {
         let side = |extent: usize, most: usize| extent.next_power_of_two().clamp(16, most);
         let (mut tm, mut tn) = (side(m, most_rows), side(n, 64));
         let most = if k >= 4 * WORTH_PARTS { k.div_ceil(WORTH_PARTS).min(MOST_PARTS) } else { 1 };
-        // Smaller tiles where large ones leave multiprocessors without work.
-        while blocks(tm, tn) * most < tiling.multiprocessors && (tm > 16 || tn > 16) {
+        // Where large tiles leave multiprocessors without work: smaller ones, or blocks that share the sum.
+        let all = tiling.multiprocessors;
+        let (least, enough) = if blocks(tm, tn) * CHEAPER_SMALL >= all { (32, 1) } else { (16, most) };
+        while blocks(tm, tn) * enough < all && (tm > least || tn > least) {
             if tm >= tn { tm /= 2 } else { tn /= 2 }
         }
         let wn = (tn / WARP_COLUMNS).max(1);
@@ -90,8 +95,8 @@ impl Cut {
             Math::Scalar => groups.max(VECTOR),
             Math::Tf32 | Math::Half(_) => groups * math.depth(),
         };
-        // As many as run at once: one block more would be a round of its own.
-        let parts = (2 * tiling.multiprocessors / blocks(tm, tn)).clamp(1, most);
+        // No more than run at once: one block beyond would be a round of its own.
+        let parts = if 2 * blocks(tm, tn) > all { 1 } else { (2 * all / blocks(tm, tn)).clamp(1, most) };
         let mut cut = Cut { math, m: tm, n: tn, k: 0, warps, groups, parts };
         let most_steps = STAGED / math.bytes() / tm.max(tn);
         cut.k = most_steps.min(cut.chunk(k)).next_multiple_of(together);

@@ -157,7 +157,12 @@ impl Printed<'_> {
             let constant = if access == Access::Read { "const " } else { "" };
             format!("    {constant}float* workspace")
         });
-        (cuda::signature(entry, THREADS, &self.bindings.list, extra), bound)
+        // Two blocks side by side hide each other's waits; kernels of narrow elements fit by themselves or would spill.
+        let bounds = match self.cut.math {
+            Math::Scalar | Math::Tf32 => format!("{THREADS}, 2"),
+            Math::Half(_) => THREADS.to_string(),
+        };
+        (cuda::signature(entry, &bounds, &self.bindings.list, extra), bound)
     }
 
     /// The tile kernel.
