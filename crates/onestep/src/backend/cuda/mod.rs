@@ -1,7 +1,8 @@
 //! NVIDIA GPUs through the CUDA driver, found at run time: the program starts without it. Kernels are printed
-//! by codegen and compiled on the spot; a step is one graph of them, submitted at once, and everything of a
-//! device goes through one queue in order.
+//! by codegen and compiled on the spot, and large products are cuBLASLt's, where that is found; a step is one graph
+//! of them, submitted at once, and everything of a device goes through one queue in order.
 
+mod blas;
 mod cache;
 mod compiler;
 mod driver;
@@ -16,6 +17,7 @@ use super::{Backend, Executable, Memory, StateMemory, check_state};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
+use blas::Blas;
 use cache::Cache;
 use driver::{Gpu, GpuMemory, Pinned};
 
@@ -23,6 +25,8 @@ use driver::{Gpu, GpuMemory, Pinned};
 const ISLAND_WORK: u64 = 1 << 14;
 /// Multiply-adds from which a contraction is computed by tiles.
 const TILE_WORK: u64 = 1 << 15;
+/// Multiply-adds from which a product is cuBLASLt's.
+const LIBRARY_DOTS: u64 = 1 << 30;
 /// Slots of the staging ring, and bytes of each.
 const SLOTS: usize = 4;
 const SLOT_BYTES: usize = 4 << 20;
@@ -35,6 +39,7 @@ struct Shared {
     gpu: Arc<Gpu>,
     pool: Pool<GpuMemory>,
     ring: OnceLock<Ring<Pinned>>,
+    blas: OnceLock<Arc<Blas>>,
     cache: Cache,
 }
 
@@ -44,7 +49,8 @@ impl Cuda {
         let gpu = Arc::new(Gpu::open(ordinal)?);
         compiler::present()?;
         let pool = Pool::new(GpuMemory(gpu.clone()), None);
-        Ok(Cuda(Arc::new(Shared { gpu, pool, ring: OnceLock::new(), cache: Cache::of_user() })))
+        let (ring, blas, cache) = (OnceLock::new(), OnceLock::new(), Cache::of_user());
+        Ok(Cuda(Arc::new(Shared { gpu, pool, ring, blas, cache })))
     }
 }
 
@@ -56,6 +62,15 @@ impl Shared {
         }
         let ring = self.pool.staging(SLOTS, SLOT_BYTES, |bytes| Pinned::new(&self.gpu, bytes))?;
         Ok(self.ring.get_or_init(|| ring))
+    }
+
+    /// The library for products, opened when it is first needed.
+    fn blas(&self) -> Result<&Arc<Blas>> {
+        if let Some(blas) = self.blas.get() {
+            return Ok(blas);
+        }
+        let blas = Arc::new(Blas::open(&self.gpu)?);
+        Ok(self.blas.get_or_init(|| blas))
     }
 
     /// Writes the first bytes of a block, in order with all other work.
@@ -88,7 +103,11 @@ impl Backend for Cuda {
         let Gpu { name, architecture, multiprocessors, .. } = &*self.0.gpu;
         let gib = self.0.gpu.memory_bytes() as f64 / (1u64 << 30) as f64;
         let (major, minor) = (architecture / 10, architecture % 10);
-        format!("{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {gib:.0} GiB")
+        let blas = match blas::present() {
+            true => "",
+            false => "; large products are slow without cuBLASLt (libcublasLt.so of the CUDA toolkit)",
+        };
+        format!("{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {gib:.0} GiB{blas}")
     }
 
     fn target(&self) -> Target {
@@ -103,6 +122,7 @@ impl Backend for Cuda {
             vector_bytes: 16,
             island_work: ISLAND_WORK,
             nest_work: u64::MAX,
+            library_dots: if blas::present() { LIBRARY_DOTS } else { 0 },
             tile_work: TILE_WORK,
             ..Target::default()
         }
