@@ -26,7 +26,7 @@ const ISLAND_WORK: u64 = 1 << 14;
 /// Multiply-adds from which a contraction is computed by tiles.
 const TILE_WORK: u64 = 1 << 15;
 /// Multiply-adds from which a product is cuBLASLt's.
-const LIBRARY_DOTS: u64 = 1 << 30;
+const LIBRARY_DOTS: u64 = 1 << 24;
 /// Slots of the staging ring, and bytes of each.
 const SLOTS: usize = 4;
 const SLOT_BYTES: usize = 4 << 20;
