@@ -97,7 +97,8 @@ impl Blas {
     fn fastest(&self, shared: &Shared, call: &Call, key: &str) -> Result<Algorithm> {
         let candidates = call.candidates(self)?;
         let workspace = candidates.iter().map(|c| c.workspace).max();
-        let workspace = workspace.ok_or_else(|| Error::unsupported(format!("no algorithm for {key}; update the library")))?;
+        let workspace =
+            workspace.ok_or_else(|| Error::unsupported(format!("no algorithm for {key}; update the library")))?;
         let mut times = vec![f32::INFINITY; candidates.len()];
         if candidates.len() > 1 {
             let out = shared.pool.uninitialised(call.out_bytes, Purpose::Workspace)?;
