@@ -27,6 +27,8 @@ def main():
     args = arguments()
     cores = pin(args.cores)
     sides = {OURS: [args.onestep, "bench", "--json", "--device", args.device]}
+    if args.allow_tf32:
+        sides[OURS].append("--allow-tf32")
     sides |= {peer: [args.python, str(PEERS[peer]), "--device", args.device] for peer in args.peers}
     options = ["--threads", str(args.threads)]
     for name in ("batch", "steps", "repeats"):
@@ -137,6 +139,7 @@ def arguments():
     parser.add_argument("workloads", nargs="*", default=workloads, help=f"default: {' '.join(workloads)}")
     parser.add_argument("--onestep", default="target/release/onestep", help="the program (default: %(default)s)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of every side (default: cpu)")
+    parser.add_argument("--allow-tf32", action="store_true", help="let onestep use TF32, as its peers do on a GPU")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch and jax (default: this one)")
     parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=sorted(PEERS, reverse=True))
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")

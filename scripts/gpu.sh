@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-TESTS="conformance golden_training hazards promises random_graphs"
+TESTS="conformance golden_training hazards mixed_training promises random_graphs"
 
 if [ "${1:-}" = "--pack" ]; then
   folder="${2:?a folder for the binaries}"

@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::{Parser, Subcommand};
 use onestep::Result;
-use onestep::prelude::{Device, Precision};
+use onestep::prelude::{Device, Precision, Residency, Size};
 
 /// Train neural networks with one device submission per step.
 #[derive(Debug, Parser)]
@@ -62,6 +62,10 @@ pub struct TrainArgs {
     /// The floats that products and convolutions read (f32, bf16, f16), over the config's; parameters are f32 in each
     #[arg(long, value_name = "FLOAT")]
     pub precision: Option<Precision>,
+    /// Whether data sets are laid onto the device: auto (where one has memory of its own and room), always, never;
+    /// over the config's
+    #[arg(long, value_name = "WHEN")]
+    pub resident: Option<Residency>,
     /// The run folder to make [default: runs/NAME-NUMBER, a fresh one]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -179,6 +183,13 @@ pub struct DeviceArgs {
     /// Threads of the CPU, at most one for each core [default: as many]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Let products and convolutions of f32 round their operands to TF32 where the device can: much faster on NVIDIA's
+    /// Ampere and later, with 10 bits of mantissa
+    #[arg(long)]
+    allow_tf32: bool,
+    /// The most memory of the device to take: 8GiB, 512MiB [default: all of it]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<Size>,
 }
 
 impl DeviceArgs {
@@ -187,7 +198,11 @@ impl DeviceArgs {
     /// # Errors
     /// A name that no device here has.
     pub fn open(&self) -> Result<Device> {
-        Device::named(&self.device, Some(self.threads()))
+        let device = Device::named(&self.device, Some(self.threads()))?.allow_tf32(self.allow_tf32);
+        match self.memory_limit {
+            Some(limit) => device.with_memory_limit(limit.0),
+            None => Ok(device),
+        }
     }
 
     /// The threads that the CPU gets.

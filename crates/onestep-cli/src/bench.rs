@@ -147,7 +147,7 @@ struct Figure {
     device: String,
     threads: usize,
     batch: u32,
-    precision: Precision,
+    precision: String,
     /// Microseconds a step.
     median_us: f64,
     min_us: f64,
@@ -175,7 +175,7 @@ impl Figure {
             threads: if device == "cpu" { threads } else { 1 },
             device,
             batch,
-            precision: engine.precision(),
+            precision: precision(engine),
             median_us: rounded(median_us),
             min_us: rounded(times[0]),
             max_us: rounded(times[last]),
@@ -185,6 +185,14 @@ impl Figure {
             commit: env!("ONESTEP_COMMIT"),
             width,
         }
+    }
+}
+
+/// What contractions compute in.
+fn precision(engine: &Engine) -> String {
+    match engine.precision() {
+        Precision::F32 if engine.device().target().tf32 => "tf32".into(),
+        precision => precision.to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a training shows while it runs: a live bar on a terminal, plain lines elsewhere.
 //!
-//! Metrics are read from the device a few times a second at most, so that watching does not slow the training.
+//! Metrics are those that the trainer was last told, so that watching does not slow the training.
 
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
@@ -90,8 +90,7 @@ impl Callback for Progress {
 
     fn on_step(&mut self, step: &mut StepInfo<'_>) -> Result<()> {
         let interval = if self.bar.is_some() { BAR } else { LINE };
-        if self.shown.elapsed() >= interval {
-            let metrics = step.metrics()?;
+        if let Some(metrics) = step.latest.filter(|_| self.shown.elapsed() >= interval) {
             self.show(step, &metrics);
             self.shown = Instant::now();
         }

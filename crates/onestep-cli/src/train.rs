@@ -28,7 +28,7 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     stop_on_interrupt(stop.clone());
     let mut trainer = config.trainer(&train)?.device(device).stop_flag(stop).build(&train)?;
     // Compiled now, so that a model that does not fit the device leaves no run folder behind.
-    trainer.engine_mut().plan(config.training.batch_size.min(train.len()))?;
+    trainer.prepare(&train)?;
     describe(&trainer, &config, &name, &train, &test);
 
     let run = RunFolder::create(out, &name, args.force)?;
@@ -63,6 +63,8 @@ fn effective_config(args: &TrainArgs) -> Result<(Config, String)> {
     training.batch_size = args.batch_size.map_or(training.batch_size, |n| n as usize);
     training.seed = args.seed.unwrap_or(training.seed);
     training.precision = args.precision.unwrap_or(training.precision);
+    training.resident = args.resident.unwrap_or(training.resident);
+    training.memory_limit = args.device.memory_limit.or(training.memory_limit);
     if let Some(rate) = args.learning_rate {
         config.set_learning_rate(rate).map_err(|e| e.at("--learning-rate"))?;
     }

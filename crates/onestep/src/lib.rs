@@ -46,7 +46,7 @@ pub use error::{Error, ErrorKind, Result};
 pub mod prelude {
     pub use crate::backend::Device;
     pub use crate::data::{self, Dataset, ElementSpec, InMemory, Loader, Normalization, Subset, datasets};
-    pub use crate::engine::{Engine, Metrics};
+    pub use crate::engine::{Engine, Metrics, Selection, Size};
     pub use crate::error::{Error, ErrorKind, Result};
     pub use crate::infer::Predictor;
     pub use crate::nn::{
@@ -59,7 +59,7 @@ pub mod prelude {
         DType, Init, LayerInfo, Literal, Mode, Module, Scope, Shape, Tensor, Trace, concat, stack, where_,
     };
     pub use crate::train::{
-        Callback, Config, EpochRecord, EpochStart, Epochs, Evaluation, History, StepInfo, StopFlag, TrainStart,
-        Trainer, TrainerBuilder,
+        Callback, Config, EpochRecord, EpochStart, Epochs, Evaluation, History, Residency, StepInfo, StopFlag,
+        TrainStart, Trainer, TrainerBuilder,
     };
 }

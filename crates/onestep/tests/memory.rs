@@ -3,15 +3,17 @@
 
 use std::rc::Rc;
 
-use onestep::Result;
 use onestep::backend::Device;
-use onestep::engine::{Definition, Engine, Spec};
+use onestep::backend::memory::Purpose;
+use onestep::engine::{Definition, Engine, Phase, Spec};
 use onestep::ir::{DType, Literal};
 use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, Padding, loss};
 use onestep::optim::{Adam, Schedule};
 use onestep::passes::{Passes, Precision};
 use onestep::plan::{Place, Plan};
+use onestep::testing::{cuda, devices};
 use onestep::trace::{Module, Scope, Shape, Tensor};
+use onestep::{ErrorKind, Result};
 
 const BATCH: usize = 32;
 /// Side and channels of the images and of each convolution's result, and each one's stride.
@@ -32,6 +34,10 @@ fn engine(passes: Passes) -> Engine {
 }
 
 fn engine_of(model: impl Module + 'static, passes: Passes) -> Engine {
+    engine_on(&Device::cpu_with_threads(1), model, passes).unwrap()
+}
+
+fn engine_on(device: &Device, model: impl Module + 'static, passes: Passes) -> Result<Engine> {
     let definition = Definition {
         model: Rc::new(model),
         loss: Rc::new(loss::sparse_cross_entropy()),
@@ -44,7 +50,13 @@ fn engine_of(model: impl Module + 'static, passes: Passes) -> Engine {
         precision: Precision::F32,
         seed: 0,
     };
-    Engine::new(&Device::cpu_with_threads(1), definition, passes).unwrap()
+    Engine::new(device, definition, passes)
+}
+
+/// Grey images, all of class 1.
+fn batch(samples: usize) -> (Literal, Literal) {
+    let x = Literal::from_f32([samples, 32, 32, 3], &vec![0.5; samples * 32 * 32 * 3]).unwrap();
+    (x, Literal::from_f64(DType::I32, [samples], &vec![1.0; samples]).unwrap())
 }
 
 /// Bytes of the buffers at a kind of place.
@@ -88,8 +100,7 @@ fn the_device_takes_what_was_planned_to_the_byte() {
     let [planned, apart] = [Passes::all(), without].map(|passes| {
         let mut engine = engine(passes);
         let before = engine.peak_bytes();
-        let x = Literal::from_f32([BATCH, 32, 32, 3], &[0.5; BATCH * 32 * 32 * 3]).unwrap();
-        let y = Literal::from_f64(DType::I32, [BATCH], &[1.0; BATCH]).unwrap();
+        let (x, y) = batch(BATCH);
         engine.train_step(&x, &y).unwrap();
         let taken = engine.peak_bytes() - before;
         let plan = engine.plan(BATCH).unwrap();
@@ -129,4 +140,75 @@ fn a_deep_stack_of_marked_blocks_holds_less_than_half() {
     // The results of stem and blocks, and six more of that size while a block is computed and differentiated.
     let activation = BATCH * 32 * 32 * 16 * 4;
     assert!(marked < (17 + 6) * activation, "{marked} bytes marked");
+}
+
+/// Out of memory is an error that names the largest batch that fits: that one trains, and one more does not.
+#[test]
+fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
+    let mut free = engine(Passes::all());
+    free.plan(9).unwrap();
+    // As a GPU's pool rounds what it hands out, it is given more.
+    let limits = [("cpu", free.peak_bytes() + 1000), ("cuda", 2 * free.peak_bytes() + (32 << 20))];
+    for (name, limit) in limits {
+        let open = || match name {
+            "cpu" => Some(Device::cpu_with_threads(1)),
+            _ => cuda(),
+        };
+        let train = |samples: usize| -> Option<Result<()>> {
+            let device = open()?.with_memory_limit(limit).unwrap();
+            let mut engine = engine_on(&device, small_cnn, Passes::all()).unwrap();
+            let (x, y) = batch(samples);
+            let before = device.statistics().unwrap().total.in_use;
+            let trained = engine.train_step(&x, &y);
+            if trained.is_err() {
+                assert_eq!(device.statistics().unwrap().total.in_use, before, "nothing is held of what failed");
+            }
+            Some(trained)
+        };
+        let Some(trained) = train(512) else { continue };
+        let e = trained.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Memory);
+        let message = e.to_string();
+        assert!(message.contains("a training step on a batch of 512 takes ") && message.contains("the limit of "));
+        let (_, behind) = message.split_once("the largest batch that fits is ").unwrap();
+        let largest: usize = behind.split(';').next().unwrap().parse().unwrap();
+        assert!((1..512).contains(&largest) && (name != "cpu" || largest >= 9), "{message}");
+        train(largest).unwrap().unwrap();
+        assert!(train(largest + 1).unwrap().is_err(), "{message}");
+    }
+    let tight = Device::cpu_with_threads(1).with_memory_limit(free.state_bytes() + 100).unwrap();
+    let e = engine_on(&tight, small_cnn, Passes::all()).unwrap().plan(4).unwrap_err().to_string();
+    assert!(e.contains("not even a batch of 1 fits"), "{e}");
+    let none = Device::cpu_with_threads(1).with_memory_limit(1000).unwrap();
+    let e = engine_on(&none, small_cnn, Passes::all()).err().unwrap();
+    assert_eq!(e.kind(), ErrorKind::Memory);
+    assert!(e.to_string().starts_with("cpu is out of memory within the limit of 1000 B"), "{e}");
+    assert!(Device::reference().with_memory_limit(1).is_err());
+}
+
+/// What a device counts goes back to nothing when all is dropped, but for a GPU's staging rings.
+#[test]
+fn everything_is_given_back() {
+    for device in devices() {
+        let in_use = || {
+            let statistics = device.statistics().unwrap();
+            Purpose::ALL.iter().filter(|&&p| p != Purpose::Staging).map(|&p| statistics.of(p).in_use).sum::<usize>()
+        };
+        let mut engine = engine_on(&device, small_cnn, Passes::all()).unwrap();
+        assert_eq!(in_use(), engine.state_bytes());
+        let (x, y) = batch(10);
+        engine.make_resident(Phase::Train, &x, &y).unwrap();
+        engine.make_resident(Phase::Eval, &x, &y).unwrap();
+        engine.run(2, 4).unwrap();
+        engine.evaluate_resident(4).unwrap();
+        engine.train_step(&x, &y).unwrap();
+        engine.predict(&x).unwrap();
+        let asked = engine.request_metrics(Phase::Train).unwrap();
+        let mut other = engine_on(&device, small_cnn, Passes::all()).unwrap();
+        other.copy_state_from(&engine, onestep::engine::Selection::All).unwrap();
+        assert!(in_use() > engine.state_bytes() + other.state_bytes());
+        drop((engine, other));
+        assert_eq!(asked.wait().unwrap().samples, 8 + 10, "{}: an answer outlives its engine", device.name());
+        assert_eq!(in_use(), 0, "{}", device.name());
+    }
 }

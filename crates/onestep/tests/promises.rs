@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use onestep::Result;
 use onestep::backend::Device;
-use onestep::engine::{Definition, Engine, Spec};
+use onestep::engine::{Definition, Engine, Phase, Spec};
 use onestep::ir::{DType, Literal};
 use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, MaxPool2d, Padding, loss};
 use onestep::optim::{AdamW, Clip, Schedule};
@@ -146,4 +146,17 @@ fn a_step_after_the_first_submits_once_and_allocates_nothing() {
         assert_eq!(engine.peak_bytes(), peak);
         assert_eq!(LIVE.with(Cell::get), live, "bytes held after five more steps in {precision}");
     }
+}
+
+#[test]
+fn a_step_on_resident_data_submits_once_and_allocates_nothing() {
+    let mut engine = engine(&Device::cpu_with_threads(1), Precision::F32, Passes::all());
+    let (x, y) = batch(0, 200);
+    engine.make_resident(Phase::Train, &x, &y).unwrap();
+    engine.run(1, 40).unwrap();
+    let (submissions, allocations) = (engine.submissions(), ALLOCATIONS.with(Cell::get));
+    engine.run(4, 40).unwrap();
+    assert_eq!(ALLOCATIONS.with(Cell::get) - allocations, 0, "heap allocations in four steps");
+    assert_eq!(engine.submissions() - submissions, 4);
+    assert_eq!(engine.health().unwrap(), None);
 }

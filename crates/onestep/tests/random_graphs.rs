@@ -4,8 +4,9 @@ use onestep::backend::Device;
 use onestep::backend::reference::{Value, evaluate};
 use onestep::ir::{
     ArgOp, Binary, Compare, ConvSpec, DType, Graph, Literal, NodeId, Op, ReduceOp, Shape, Type, Unary, Window, infer,
+    verify,
 };
-use onestep::passes::{Passes, compile};
+use onestep::passes::{Passes, Precision, compile, compile_in, narrow};
 use onestep::testing::{devices, fill};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -331,6 +332,37 @@ fn agree_on(device: &Device, choices: &[Choice], states: bool, passes: &str) -> 
     Ok(())
 }
 
+/// The reference does not round, so narrowing must change nothing there, unless it is a constant's value.
+fn narrows(choices: &[Choice], states: bool, precision: Precision) -> Result<(), TestCaseError> {
+    let (graph, inputs, initial) = program(choices, states);
+    let narrowed = narrow(&graph, precision).unwrap();
+    verify::assert_valid(&narrowed, "precision");
+    prop_assert_eq!(narrow(&narrowed, precision).unwrap().to_string(), narrowed.to_string());
+    let fits = |literal: &Literal| {
+        let values = literal.to_f64();
+        Literal::from_f64(precision.dtype(), literal.shape(), &values).unwrap().to_f64() == values
+    };
+    let values = |list: &[Literal]| list.iter().map(Value::from_literal).collect::<Vec<_>>();
+    if graph.nodes().all(|(_, node)| !matches!(&node.op, Op::Constant(c) if c.dtype() == DType::F32 && !fits(c))) {
+        let [want, got] = [&graph, &narrowed].map(|g| evaluate(g, &values(&inputs), &values(&initial)).unwrap());
+        let same = |a: &Value, b: &Value| {
+            a.dtype == b.dtype && a.data.iter().zip(&b.data).all(|(a, b)| a == b || a.is_nan() && b.is_nan())
+        };
+        let pairs = want.outputs.iter().zip(&got.outputs).chain(want.states.iter().zip(&got.states));
+        prop_assert!(pairs.clone().all(|(a, b)| same(a, b)), "{graph}\nis not\n{narrowed}");
+    }
+    DEVICES.with(|devices| {
+        for device in devices {
+            let compiled = compile_in(precision, &graph, &device.target(), Passes::all()).unwrap();
+            let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
+            let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
+            inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x.bytes()).unwrap());
+            program.run().unwrap();
+        }
+    });
+    Ok(())
+}
+
 // The seed is fixed, so that a change is judged by the change; vary it to look for more.
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
@@ -339,6 +371,11 @@ proptest! {
     fn fused_is_unfused(choices in prop::collection::vec(any::<Choice>(), 1..24), states: bool) {
         agree(&choices, states, "")?;
         agree(&choices, states, "-fuse")?;
+    }
+
+    #[test]
+    fn narrowing_changes_dtypes_alone(choices in prop::collection::vec(any::<Choice>(), 1..24), states: bool, half: bool) {
+        narrows(&choices, states, if half { Precision::F16 } else { Precision::Bf16 })?;
     }
 
     #[test]

@@ -103,6 +103,59 @@ fn the_seed_decides_everything() {
     assert_ne!(losses(3), losses(4));
 }
 
+/// Data on the device or streamed: the same training to the bit, told in the same way.
+#[test]
+fn resident_data_train_as_streamed_data_do() {
+    let (train, test) = digits();
+    for device in onestep::testing::devices() {
+        let run = |residency| {
+            let log = Log::default();
+            let builder = Trainer::builder(small).batch_size(400).device(device.clone()).resident(residency);
+            let mut trainer = builder.callback(log.clone()).build(&train).unwrap();
+            trainer.prepare(&train).unwrap();
+            let history = trainer.fit(&train, Some(&test), Epochs(2)).unwrap();
+            let figures = |record: &EpochRecord| {
+                (record.step, record.train.loss.to_bits(), record.train.correct, record.test.clone())
+            };
+            let records: Vec<_> = history.epochs.iter().map(figures).collect();
+            let told = log.0.borrow().clone();
+            (records, told, trainer.engine().model_state().unwrap(), trainer.evaluate(&test).unwrap())
+        };
+        let streamed = run(Residency::Never);
+        assert_eq!(streamed.0.len(), 2);
+        for residency in [Residency::Always, Residency::Auto] {
+            assert_eq!(run(residency), streamed, "{} {residency}", device.name());
+        }
+    }
+    let limited = Device::cpu_with_threads(1).with_memory_limit(100_000).unwrap();
+    let builder = Trainer::builder(small).device(limited).resident(Residency::Always);
+    let e = builder.build(&train).unwrap().fit(&train, None, Epochs(1)).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Memory);
+    assert!(e.to_string().contains("stream the data"), "{e}");
+}
+
+#[test]
+fn callbacks_are_told_the_latest_figures_without_asking() {
+    type Seen = Vec<(usize, Option<Metrics>)>;
+    struct Slow(Rc<RefCell<Seen>>);
+    impl Callback for Slow {
+        fn on_step(&mut self, step: &mut StepInfo<'_>) -> Result<()> {
+            self.0.borrow_mut().push((step.step, step.latest));
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            Ok(())
+        }
+    }
+    let (train, _) = digits();
+    let seen = Rc::new(RefCell::new(Seen::new()));
+    let builder = Trainer::builder(small).batch_size(300).callback(Slow(seen.clone()));
+    builder.build(&train).unwrap().fit(&train, None, Epochs(1)).unwrap();
+    let seen = seen.borrow();
+    assert!(seen[4].1.is_some(), "{seen:?}");
+    for (step, latest) in seen.iter() {
+        assert!(latest.is_none_or(|metrics| (1..=*step as u64).contains(&metrics.steps)), "{seen:?}");
+    }
+}
+
 #[test]
 fn a_stop_flag_ends_the_fit_after_the_step() {
     let (train, test) = digits();

@@ -96,3 +96,17 @@ fn flags_that_make_no_sense_exit_with_2() {
     }
     place.refused(&["train", "digits", "--learning-rate=nan"], &["--learning-rate", "NaN"]);
 }
+
+#[test]
+fn memory_that_does_not_suffice_is_refused_with_the_batch_that_fits() {
+    let place = Place::new();
+    let limited = ["train", "tiny.toml", "--device", "cpu", "--batch-size", "1024", "--memory-limit", "100KiB"];
+    place.refused(&limited, &["cpu is out of memory", "a batch of 1024", "limit of 100.0 KiB", "the largest batch"]);
+    assert!(!place.path("runs").exists(), "refused before a run folder is made");
+    let file = place.tiny_with("epochs = 2", "epochs = 2\nmemory_limit = \"2KiB\"");
+    place.refused(&["train", file, "--device", "cpu"], &["out of memory within the limit of 2.0 KiB"]);
+    let file = place.tiny_with("epochs = 2", "epochs = 2\nmemory_limit = \"lots\"");
+    place.refused(&["train", file], &["line 15", "`lots`", "512MiB"]);
+    let file = place.tiny_with("epochs = 2", "epochs = 2\nresident = \"maybe\"");
+    place.refused(&["train", file], &["line 15", "maybe", "always"]);
+}

@@ -155,3 +155,16 @@ fn a_run_in_another_precision_is_evaluated_in_it() {
     let config = place.tiny_with("[training]\n", "[training]\nprecision = \"bf17\"\n");
     place.refused(&["train", config], &["changed.toml, line", "`bf17`", "`f32`, `bf16`, `f16`"]);
 }
+
+#[test]
+fn data_on_the_device_give_the_same_figures() {
+    let place = Place::new();
+    let figures = |args: &[&str]| {
+        let printed = place.succeeds(&[&["train", "tiny.toml"], args].concat());
+        printed.lines().find(|line| line.starts_with("Test ")).map(str::to_string).unwrap()
+    };
+    let streamed = figures(&["--resident", "never", "--out", "streamed"]);
+    assert_eq!(figures(&["--resident", "always", "--memory-limit", "1GiB", "--out", "resident"]), streamed);
+    let config = place.read("resident/config.toml");
+    assert!(config.contains("resident = \"always\"") && config.contains("memory_limit = \"1GiB\""), "{config}");
+}

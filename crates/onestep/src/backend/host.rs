@@ -3,8 +3,10 @@
 use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::memory::{Account, Charge, Purpose};
 use super::{StateMemory, check_state};
 use crate::error::{Error, Result};
 
@@ -56,6 +58,8 @@ impl Bytes {
 pub(super) struct HostMemory {
     pub(super) bytes: Bytes,
     busy: AtomicBool,
+    /// Counts it as long as it is there.
+    _charge: Option<Charge>,
 }
 
 /// Exclusive use of a [`HostMemory`] until it is dropped.
@@ -63,7 +67,13 @@ pub(super) struct Lease<'a>(&'a HostMemory);
 
 impl HostMemory {
     pub(super) fn zeroed(len: usize) -> Result<Self> {
-        Ok(HostMemory { bytes: Bytes::zeroed(len)?, busy: AtomicBool::new(false) })
+        Ok(HostMemory { bytes: Bytes::zeroed(len)?, busy: AtomicBool::new(false), _charge: None })
+    }
+
+    /// As [`HostMemory::zeroed`], counted by an account.
+    pub(super) fn charged(len: usize, account: &Account) -> Result<Self> {
+        let charge = account.charge(len, Purpose::State)?;
+        Ok(HostMemory { _charge: Some(charge), ..HostMemory::zeroed(len)? })
     }
 
     /// Takes the memory for exclusive use; an error if another step is using it.
@@ -113,6 +123,19 @@ impl StateMemory for HostMemory {
         self.bytes.len()
     }
 
+    fn copy_from(&self, at: usize, source: &dyn StateMemory, from: Range<usize>) -> Result<bool> {
+        let Some(source) = source.as_any().downcast_ref::<HostMemory>() else { return Ok(false) };
+        assert!(from.end <= source.bytes.len() && at + from.len() <= self.bytes.len(), "onestep bug: bytes {from:?}");
+        let _leases = (self.lease()?, source.lease()?);
+        // SAFETY: both ranges lie inside, the memories are two since both could be leased, and the leases make this
+        // the only access to either.
+        unsafe {
+            let to = self.bytes.pointer().add(at);
+            std::ptr::copy_nonoverlapping(source.bytes.pointer().add(from.start), to, from.len());
+        }
+        Ok(true)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -135,5 +158,18 @@ mod tests {
         drop(lease);
         assert!(memory.download().is_ok());
         assert!(Bytes::zeroed(usize::MAX / 2).is_err());
+    }
+
+    #[test]
+    fn copies_ranges_and_refuses_itself() {
+        let [a, b] = [[1; 70], [0; 70]].map(|bytes| {
+            let memory = HostMemory::zeroed(70).unwrap();
+            memory.upload(&bytes).unwrap();
+            memory
+        });
+        assert!(b.copy_from(3, &a, 10..14).unwrap());
+        let copied = b.download().unwrap();
+        assert_eq!((copied.iter().sum::<u8>(), &copied[3..7]), (4, [1; 4].as_slice()));
+        assert!(a.copy_from(0, &a, 0..1).is_err());
     }
 }

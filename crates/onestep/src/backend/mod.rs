@@ -10,12 +10,14 @@ pub mod reference;
 
 use std::any::Any;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal, Type};
-use crate::plan::{Buffer, Plan, Target};
+use crate::plan::{Buffer, Place, Plan, Target};
+use memory::Statistics;
 
 /// What a device must be able to do.
 pub trait Backend: Send + Sync {
@@ -34,6 +36,71 @@ pub trait Backend: Send + Sync {
     /// Compiles a program and binds it to its states' memory, in the order of the graph's states. The plan
     /// must come from the same graph and this device's [`Backend::target`].
     fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>>;
+
+    /// Device memory that a compiled program would hold besides its states, in bytes. Allocates none of it.
+    fn program_bytes(&self, _graph: &Graph, plan: &Plan) -> Result<usize> {
+        Ok(planned_blocks(plan).sum())
+    }
+
+    /// Asks for the bytes of some states, one behind the other, as they are behind all that was submitted so far,
+    /// and does not wait for them where the device works on its own.
+    fn download_later(&self, memory: &[&Memory]) -> Result<Box<dyn Pending>> {
+        download_now(memory)
+    }
+
+    /// Whether its memory is the host's: what lies there need not be brought to it.
+    fn shares_host_memory(&self) -> bool {
+        true
+    }
+
+    /// Who uses how much of its memory through this handle; `None` from a device that does not count.
+    fn statistics(&self) -> Option<Statistics> {
+        None
+    }
+
+    /// Bytes that could still be allocated; `None` where nothing tells before it is tried.
+    fn available(&self) -> Option<usize> {
+        None
+    }
+
+    /// Lets this handle hold at most so many bytes.
+    fn limit_memory(&self, _bytes: usize) -> Result<()> {
+        Err(Error::unsupported(format!("{} does not count its memory, so that it has no limit", self.name())))
+    }
+}
+
+/// The blocks of memory that a plan wants besides its states: arena, inputs, outputs, constants.
+fn planned_blocks(plan: &Plan) -> impl Iterator<Item = usize> {
+    let apart = |buffer: &&Buffer| !matches!(buffer.place, Place::State(_) | Place::Arena(_));
+    plan.buffers.iter().filter(apart).map(Buffer::bytes).chain([plan.arena_bytes])
+}
+
+/// What was asked for, at once.
+fn download_now(memory: &[&Memory]) -> Result<Box<dyn Pending>> {
+    let bytes = memory.iter().map(|m| m.download()).collect::<Result<Vec<_>>>()?.concat();
+    Ok(Box::new(Here(bytes)))
+}
+
+/// Bytes on their way from a device to the host.
+pub trait Pending: Send {
+    /// Whether they are there. Fails if the device did.
+    fn is_done(&self) -> Result<bool>;
+
+    /// The bytes, waited for if need be. Fails if the device did.
+    fn wait(self: Box<Self>) -> Result<Vec<u8>>;
+}
+
+/// Bytes that are there already.
+struct Here(Vec<u8>);
+
+impl Pending for Here {
+    fn is_done(&self) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn wait(self: Box<Self>) -> Result<Vec<u8>> {
+        Ok(self.0)
+    }
 }
 
 /// A compiled program bound to its states.
@@ -67,6 +134,9 @@ pub trait StateMemory: Send + Sync {
     fn download(&self) -> Result<Vec<u8>>;
     /// Its size.
     fn bytes(&self) -> usize;
+    /// Overwrites bytes from a position on with bytes of another memory, behind all that was submitted so far, if the
+    /// two lie on one device; else does nothing and says `false`. Both ranges lie inside, in two distinct memories.
+    fn copy_from(&self, at: usize, source: &dyn StateMemory, from: Range<usize>) -> Result<bool>;
     /// For the backend to find its own type again.
     fn as_any(&self) -> &dyn Any;
 }
@@ -94,6 +164,38 @@ impl Memory {
     /// Its size in bytes.
     pub fn bytes(&self) -> usize {
         self.0.bytes()
+    }
+
+    /// Overwrites bytes from position `at` on with bytes of another memory: on the device where both are of one
+    /// handle of it, else through the host.
+    ///
+    /// # Errors
+    /// Bytes that lie outside of either, a device that fails.
+    pub fn copy_from(&self, at: usize, source: &Memory, from: Range<usize>) -> Result<()> {
+        let inside = |end: Option<usize>, memory: &Memory| end.is_some_and(|end| end <= memory.bytes());
+        let to = from.len().checked_add(at);
+        if from.start > from.end || !inside(Some(from.end), source) || !inside(to, self) {
+            let (has, wants) = (source.bytes(), self.bytes());
+            return Err(Error::shape(format!("bytes {from:?} of {has} cannot be copied to {at} of {wants}")));
+        }
+        if Arc::ptr_eq(&self.0, &source.0) {
+            return if at == from.start { Ok(()) } else { self.through_host(at, source, from) };
+        }
+        match self.0.copy_from(at, &*source.0, from.clone())? {
+            true => Ok(()),
+            false => self.through_host(at, source, from),
+        }
+    }
+
+    fn through_host(&self, at: usize, source: &Memory, from: Range<usize>) -> Result<()> {
+        let len = from.len();
+        let from = &source.download()?[from];
+        if len == self.bytes() {
+            return self.upload(from);
+        }
+        let mut all = self.download()?;
+        all[at..at + len].copy_from_slice(from);
+        self.upload(&all)
     }
 
     fn downcast<T: 'static>(&self) -> Result<&T> {
@@ -139,12 +241,15 @@ fn check_state(wants: usize, bytes: &[u8]) -> Result<()> {
 
 /// A device handle; cloning it is cheap.
 #[derive(Clone)]
-pub struct Device(Arc<dyn Backend>);
+pub struct Device {
+    backend: Arc<dyn Backend>,
+    tf32: bool,
+}
 
 impl Device {
     /// Wraps a backend.
     pub fn new(backend: impl Backend + 'static) -> Self {
-        Device(Arc::new(backend))
+        Device { backend: Arc::new(backend), tf32: false }
     }
 
     /// The CPU with one thread for each core.
@@ -208,27 +313,72 @@ impl Device {
 
     /// The name people use.
     pub fn name(&self) -> String {
-        self.0.name()
+        self.backend.name()
     }
 
     /// One line about it.
     pub fn description(&self) -> String {
-        self.0.description()
+        self.backend.description()
+    }
+
+    /// The same device, whose products and convolutions of f32 may round their operands to TF32 (10 bits of mantissa
+    /// instead of 23) from now on: several times as fast on the tensor cores of NVIDIA's Ampere and later. Sums stay in
+    /// f32. Devices without TF32 compute as before. Off by default.
+    pub fn allow_tf32(self, allowed: bool) -> Self {
+        Device { tf32: allowed, ..self }
     }
 
     /// What passes may know of it.
     pub fn target(&self) -> Target {
-        self.0.target()
+        let target = self.backend.target();
+        Target { tf32: target.tf32 && self.tf32, ..target }
     }
 
     /// Memory for a state, zeroed.
     pub fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
-        self.0.allocate(dtype, elements)
+        self.backend.allocate(dtype, elements)
+    }
+
+    /// The device, of whose memory this handle and its clones then hold at most so many bytes, states and programs
+    /// together. The CPU counts what it allocates for them; other memory of the process is not its matter.
+    ///
+    /// # Errors
+    /// The reference, which does not count.
+    pub fn with_memory_limit(self, bytes: usize) -> Result<Self> {
+        self.backend.limit_memory(bytes)?;
+        Ok(self)
+    }
+
+    /// Who uses how much of the device's memory through this handle and its clones; `None` for the reference, which
+    /// does not count.
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.backend.statistics()
+    }
+
+    /// Bytes that could still be allocated through this handle: what a GPU has free, within the limit if there is
+    /// one; `None` where nothing tells before it is tried.
+    pub fn available(&self) -> Option<usize> {
+        self.backend.available()
+    }
+
+    /// Whether its memory is the host's.
+    pub fn shares_host_memory(&self) -> bool {
+        self.backend.shares_host_memory()
+    }
+
+    /// Device memory that a compiled program would hold besides its states, see [`Backend::program_bytes`].
+    pub fn program_bytes(&self, graph: &Graph, plan: &Plan) -> Result<usize> {
+        self.backend.program_bytes(graph, plan)
+    }
+
+    /// Asks for the bytes of some states without waiting, see [`Backend::download_later`].
+    pub fn download_later(&self, memory: &[&Memory]) -> Result<Box<dyn Pending>> {
+        self.backend.download_later(memory)
     }
 
     /// Compiles a program, see [`Backend::compile`].
     pub fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
-        self.0.compile(graph, plan, states)
+        self.backend.compile(graph, plan, states)
     }
 }
 

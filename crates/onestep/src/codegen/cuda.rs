@@ -261,7 +261,7 @@ impl Dialect for Cuda {
         match workers {
             Workers::Block if threads > WARP => threads / WARP,
             Workers::Warp(lanes) if lanes > WARP => panic!("onestep bug: a CUDA warp has {WARP} lanes, not {lanes}"),
-            Workers::Thread | Workers::Warp(_) | Workers::Block | Workers::Tiles => 0,
+            Workers::Thread | Workers::Warp(_) | Workers::Block | Workers::Tiles | Workers::MatrixTiles => 0,
         }
     }
 
@@ -276,7 +276,7 @@ impl Dialect for Cuda {
         let others: Vec<String> = partials.iter().map(|p| format!("other_{}", p.name)).collect();
         let merged = || merge(&others).into_iter().map(|line| format!("  {line}"));
         let lanes = match workers {
-            Workers::Thread | Workers::Tiles => return Vec::new(),
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => return Vec::new(),
             Workers::Warp(lanes) => lanes,
             Workers::Block => threads.min(WARP),
         };
@@ -308,7 +308,7 @@ impl Dialect for Cuda {
 
     fn barrier(&self, workers: Workers) -> &'static str {
         match workers {
-            Workers::Thread | Workers::Tiles => "",
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => "",
             Workers::Warp(_) => "__syncwarp();",
             Workers::Block => "__syncthreads();",
         }

@@ -93,7 +93,7 @@ pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
 /// after the other, and the bytes of the scratch memory that they share. Errors as [`print()`].
 pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling) -> Result<(Vec<Source>, usize)> {
     if let [Kernel { kind: KernelKind::Loop(nest), .. }] = &plan.kernels[kernels.clone()]
-        && nest.schedule.workers == Workers::Tiles
+        && nest.schedule.workers.are_tiles()
         && let Some(product) = nest.contraction()
         && !printer::is_wide(plan, [nest].into_iter(), 1 << 16)
     {
@@ -128,7 +128,7 @@ pub fn print(plan: &Plan, kernels: Range<usize>, language: Language) -> Result<S
     for m in &members {
         let s = m.schedule;
         let whole = match s.workers {
-            Workers::Thread | Workers::Tiles => true,
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => true,
             Workers::Warp(lanes) => lanes.is_power_of_two() && threads.is_multiple_of(lanes),
             Workers::Block => threads.is_power_of_two(),
         };

@@ -65,7 +65,8 @@ pub(super) fn print(
     Ok(Source { entry: entry.into(), helpers, kernel, threads, groups, bindings })
 }
 
-/// The lines of one phase without a reduced space, at a point whose variables and carries are declared.
+/// The lines of one phase without a reduced space, at a point whose variables and carries are declared; where the
+/// kernel takes several at once, carries are arrays.
 pub(super) fn phase_of_one(
     plan: &Plan,
     kernel: &LoopKernel,
@@ -77,11 +78,11 @@ pub(super) fn phase_of_one(
     let (text, shared) = (String::new(), BTreeSet::new());
     let mut printer = Printer { plan, dialect, wide: false, bindings, text, depth, shared, shared_len: 0 };
     let phase = &kernel.phases[phase];
-    let (varies, lets_vary) = varying(phase, None);
-    let ranges = Ranges::new(kernel, phase);
-    let cx = Context { kernel, phase, ranges, axis: None, varies, lets_vary, ahead: false, live: None };
-    printer.expressions(&cx);
-    printer.outs(&cx);
+    let axis = kernel.vector_axis(phase);
+    let (varies, lets_vary) = varying(phase, axis, true);
+    let (ranges, ahead) = (Ranges::new(kernel, phase), axis.is_some());
+    let mut cx = Context { kernel, phase, ranges, axis, varies, lets_vary, carries: ahead, ahead, live: None };
+    printer.body(&mut cx);
     printer.text
 }
 
@@ -150,6 +151,8 @@ struct Context<'a> {
     /// Which expressions and derived variables depend on it.
     varies: Vec<bool>,
     lets_vary: Vec<bool>,
+    /// Whether each of these elements has its own carries.
+    carries: bool,
     /// Whether the elements taken together are still ahead, so that `axis` stands for the first of them.
     ahead: bool,
     /// The condition under which a point is there at all, where not all are.
@@ -198,7 +201,7 @@ impl<'a> Printer<'a> {
             self.open("{");
         }
         match s.workers {
-            Workers::Thread | Workers::Tiles => {
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => {
                 let items = kernel.points() / s.vector;
                 if island {
                     self.open(&dialect.count("item", ty, "thread", &items.to_string(), s.threads));
@@ -293,15 +296,16 @@ impl<'a> Printer<'a> {
     fn phase(&mut self, kernel: &LoopKernel, phase: &Phase, live: Option<&'static str>) {
         let s = kernel.schedule;
         let axis = kernel.vector_axis(phase);
-        let (varies, lets_vary) = varying(phase, axis);
+        let (varies, lets_vary) = varying(phase, axis, false);
         let ranges = Ranges::new(kernel, phase);
-        let mut cx = Context { kernel, phase, ranges, axis, varies, lets_vary, ahead: axis.is_some(), live };
+        let mut cx =
+            Context { kernel, phase, ranges, axis, varies, lets_vary, carries: false, ahead: axis.is_some(), live };
         self.begin_folds(phase);
         let start = self.depth;
         self.open("{");
         let used: BTreeSet<Var> = phase.indices().into_iter().flat_map(|a| &a.terms).map(|t| t.0).collect();
         let shared = match s.workers {
-            Workers::Thread | Workers::Tiles => None,
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => None,
             Workers::Warp(lanes) => Some(lanes),
             Workers::Block => Some(s.threads),
         };
@@ -322,35 +326,39 @@ impl<'a> Printer<'a> {
                 self.unravel("row", &phase.reduce, s.vector, &|i| Var::Reduce(i), &used);
             }
         }
-        if let Some(axis) = axis {
-            self.expressions(&cx);
-            let stores = vector_stores(&cx);
-            for &(i, buffer, _) in &stores {
-                let slot = self.slot(buffer);
-                let (ty, empty) = (self.dialect.vector_type(slot, s.vector), self.dialect.vector_empty(slot, s.vector));
-                self.line(&self.dialect.variable(&format!("s{i}"), &ty, &empty));
-            }
-            if let Some(line) = self.dialect.unroll() {
-                self.line(line);
-            }
-            self.open(&self.dialect.count("part", self.index_type(), "0", &s.vector.to_string(), 1));
-            self.index(&axis.to_string(), &format!("{axis}_first + part"));
-            cx.ahead = false;
-            self.expressions(&cx);
-            self.outs(&cx);
-            self.close(1);
-            cx.ahead = true;
-            for &(i, buffer, index) in &stores {
-                let index = self.affine(&cx, index);
-                let store = self.dialect.vector_store(self.slot(buffer), s.vector, &index, &format!("s{i}"));
-                self.line_if(live, &store);
-            }
-        } else {
-            self.expressions(&cx);
-            self.outs(&cx);
-        }
+        self.body(&mut cx);
         self.close(self.depth - start);
         self.end_folds(kernel, phase);
+    }
+
+    /// What a phase computes at a point, or at several that are taken at once.
+    fn body(&mut self, cx: &mut Context) {
+        let (Some(axis), width) = (cx.axis, cx.kernel.schedule.vector) else {
+            self.expressions(cx);
+            return self.outs(cx);
+        };
+        self.expressions(cx);
+        let stores: Vec<_> = vector_stores(cx).into_iter().map(|(i, b, index)| (i, b, index.clone())).collect();
+        for (i, buffer, _) in &stores {
+            let slot = self.slot(*buffer);
+            let (ty, empty) = (self.dialect.vector_type(slot, width), self.dialect.vector_empty(slot, width));
+            self.line(&self.dialect.variable(&format!("s{i}"), &ty, &empty));
+        }
+        if let Some(line) = self.dialect.unroll() {
+            self.line(line);
+        }
+        self.open(&self.dialect.count("part", self.index_type(), "0", &width.to_string(), 1));
+        self.index(&axis.to_string(), &format!("{axis}_first + part"));
+        cx.ahead = false;
+        self.expressions(cx);
+        self.outs(cx);
+        self.close(1);
+        cx.ahead = true;
+        for (i, buffer, index) in &stores {
+            let index = self.affine(cx, index);
+            let store = self.dialect.vector_store(self.slot(*buffer), width, &index, &format!("s{i}"));
+            self.line_if(cx.live, &store);
+        }
     }
 
     fn line_if(&mut self, condition: Option<&str>, line: &str) {
@@ -547,6 +555,7 @@ impl<'a> Printer<'a> {
                     },
                 }
             }
+            Expr::Carry(k) if cx.carries => format!("c{k}[part]"),
             Expr::Carry(k) => format!("c{k}"),
             Expr::Const(v) => d.literal(dtype, *v),
             Expr::Index(a) => d.index_as(Scalar::Int, &self.affine(cx, a)),
@@ -674,7 +683,8 @@ impl<'a> Printer<'a> {
     }
 }
 
-fn times(value: &str, by: usize) -> String {
+/// A number of so many elements.
+pub(super) fn times(value: &str, by: usize) -> String {
     if by == 1 { value.into() } else { format!("{value} * {by}") }
 }
 
@@ -717,8 +727,9 @@ fn draws_together(cx: &Context, typed: &Typed) -> bool {
     still && cx.kernel.schedule.vector == 4 && cx.axis.is_some_and(|axis| is_vector(index, &[], axis, 4))
 }
 
-/// Which expressions and derived variables of a phase depend on a variable.
-fn varying(phase: &Phase, axis: Option<Var>) -> (Vec<bool>, Vec<bool>) {
+/// Which expressions and derived variables of a phase depend on a variable, or on carries where each element has its
+/// own.
+fn varying(phase: &Phase, axis: Option<Var>, carries: bool) -> (Vec<bool>, Vec<bool>) {
     let (mut varies, mut lets_vary) = (vec![false; phase.body.len()], vec![false; phase.lets.len()]);
     let Some(axis) = axis else { return (varies, lets_vary) };
     // Derived variables and expressions depend on each other's earlier ones only: this many rounds suffice.
@@ -732,8 +743,8 @@ fn varying(phase: &Phase, axis: Option<Var>) -> (Vec<bool>, Vec<bool>) {
                 Expr::Load(l) => moves(&l.index, &lets_vary) || guarded(&l.guards),
                 Expr::Within(guards) => guarded(guards),
                 Expr::Index(a) | Expr::Random { index: a, .. } => moves(a, &lets_vary),
-                Expr::Carry(_)
-                | Expr::Const(_)
+                Expr::Carry(_) => carries,
+                Expr::Const(_)
                 | Expr::Unary(..)
                 | Expr::Binary(..)
                 | Expr::Compare(..)

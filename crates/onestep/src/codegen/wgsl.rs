@@ -310,7 +310,7 @@ impl Dialect for Wgsl {
         merge: &dyn Fn(&[String]) -> Vec<String>,
     ) -> Vec<String> {
         let lanes = match workers {
-            Workers::Thread | Workers::Tiles => return Vec::new(),
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => return Vec::new(),
             Workers::Warp(lanes) => lanes,
             Workers::Block => threads,
         };
@@ -336,7 +336,7 @@ impl Dialect for Wgsl {
 
     fn barrier(&self, workers: Workers) -> &'static str {
         match workers {
-            Workers::Thread | Workers::Tiles => "",
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => "",
             Workers::Warp(_) | Workers::Block => "storageBarrier();",
         }
     }

@@ -131,12 +131,25 @@ impl Loader {
         if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }
     }
 
+    /// The number of samples that batch `index` of an epoch has; none from the epoch's end on.
+    pub fn samples_of(&self, index: usize) -> usize {
+        if index >= self.batches() {
+            return 0;
+        }
+        (self.samples as usize - index * self.batch_size).min(self.batch_size)
+    }
+
     /// The order of all samples in an epoch, a function of (seed, epoch) alone; batches are cut from it in turn.
     pub fn order(&self, epoch: u64) -> Vec<u32> {
         match self.shuffle {
             Some(seed) => permutation(self.samples, seed, epoch),
-            None => (0..self.samples).collect(),
+            None => self.in_order().collect(),
         }
+    }
+
+    /// The numbers of all samples in the data set's own order.
+    pub fn in_order(&self) -> std::ops::Range<u32> {
+        0..self.samples
     }
 
     /// The batches of an epoch.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::resident::Feed;
 use crate::error::{Error, Result};
 use crate::nn::Loss;
 use crate::optim::{Clip, Optimizer, Schedule};
@@ -159,11 +160,16 @@ impl Definition {
         self.scaling.as_ref().map_or(Ok(()), |scaling| scaling.check(&self.input))
     }
 
-    /// Traces the model on a batch, and the loss if it is wanted.
+    /// Traces the model on a batch of the host's, and the loss if it is wanted.
     pub(super) fn forward(&self, mode: Mode, batch: usize, with_loss: bool) -> Result<Forward> {
+        self.forward_on(Feed::Host, mode, batch, with_loss)
+    }
+
+    /// Traces the model on a batch, and the loss if it is wanted.
+    pub(super) fn forward_on(&self, feed: Feed, mode: Mode, batch: usize, with_loss: bool) -> Result<Forward> {
         let trace = Trace::new();
         let s = trace.scope(mode);
-        let input = trace.input("input", self.input.batched(batch), self.input.dtype);
+        let input = feed.batch(&trace, "input", &self.input, batch);
         let mut x = input.clone();
         if self.input.dtype == DType::U8 || self.scaling.is_some() {
             x = x.cast(DType::F32);
@@ -176,7 +182,7 @@ impl Definition {
         let judged = match with_loss {
             false => None,
             true => {
-                let target = trace.input("target", self.target.batched(batch), self.target.dtype);
+                let target = feed.batch(&trace, "target", &self.target, batch);
                 let loss = s.layer("loss", "module", |s| self.loss.apply(s, &output, &target))?;
                 Some(Judged { target: node(&target)?, loss: node(&loss)? })
             }

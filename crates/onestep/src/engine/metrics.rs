@@ -1,8 +1,9 @@
 //! What a step leaves for the host to look at: sums since the last reset, the confusion matrix, the losses of
 //! the last steps, and the step at which the loss stopped being finite. All of it lives on the device.
 
+use super::later::Later;
 use super::state::{STEP, States};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::LossKind;
 use crate::trace::{DType, Scope, Shape, Tensor};
 
@@ -77,15 +78,19 @@ impl Phase {
         s.update(&sum, &new);
     }
 
-    pub(super) fn read(self, states: &States) -> Result<Metrics> {
-        let scalar = |sum: &str| states.read(&self.name(sum)).map(|literal| literal.get(0));
-        let total = |sum: &str| Ok::<_, Error>(scalar(sum)? + scalar(&format!("{sum}_rest"))?);
-        let samples = scalar("samples")?;
-        let correct = match states.contains(&self.name("correct")) {
-            true => Some(total("correct")?.round() as u64),
-            false => None,
-        };
-        Ok(Metrics { loss: total("loss")? / samples, correct, samples: samples as u64, steps: scalar("steps")? as u64 })
+    /// Asks for the sums as they are behind all that was submitted so far: all of them at once.
+    pub(super) fn request(self, states: &States) -> Result<Later<Metrics>> {
+        let names = Self::SUMS.iter().map(|sum| self.name(sum)).filter(|name| states.contains(name));
+        states.request(&names.collect::<Vec<_>>(), |values| {
+            let (loss, correct, [samples, steps]) = match *values {
+                [loss, loss_rest, correct, correct_rest, samples, steps] => {
+                    (loss + loss_rest, Some((correct + correct_rest).round() as u64), [samples, steps])
+                }
+                [loss, loss_rest, samples, steps] => (loss + loss_rest, None, [samples, steps]),
+                _ => panic!("onestep bug: {} sums of a phase", values.len()),
+            };
+            Metrics { loss: loss / samples, correct, samples: samples as u64, steps: steps as u64 }
+        })
     }
 
     pub(super) fn reset(self, states: &States) -> Result<()> {
@@ -109,6 +114,11 @@ pub(super) fn recent_losses(states: &States) -> Result<Vec<(u64, f32)>> {
     let ring = states.read(LOSSES)?.to_f32();
     let first = done.saturating_sub(RING as u64);
     Ok((first..done).map(|step| (step + 1, ring[step as usize % RING])).collect())
+}
+
+/// Asks for the step whose loss was not finite, as it is behind all that was submitted so far.
+pub(super) fn request_health(states: &States) -> Result<Later<Option<u64>>> {
+    states.request(&[HEALTH.to_string()], |values| values.first().map(|&step| step as u64).filter(|&step| step != 0))
 }
 
 /// Notes the first step that is not `well`, bool[], for its loss is not finite, and gives whether this step may change

@@ -3,23 +3,34 @@
 use super::definition::{Definition, Forward, Judged, node};
 use super::metrics::{HEALTH, Phase, record_confusion, record_health, record_loss};
 use super::pack::{Layout, pack};
+use super::resident::Feed;
 use super::scaling::{LossScaling, goes_on};
 use super::state::{PARAMS, States};
 use crate::backend::{Device, Executable};
 use crate::error::{Error, Result};
 use crate::grad;
-use crate::passes::{self, Passes, Plan, Precision};
+use crate::passes::{self, Compiled, Passes, Plan, Precision};
 use crate::trace::{Buffer, DType, Graph, Mode, NodeId, Op, Trace, Traced};
 
 /// What a program does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// One training step.
-    Train,
+    Train(Feed),
     /// Adds to the sums of evaluation.
-    Eval,
+    Eval(Feed),
     /// Gives the model's output.
     Predict,
+}
+
+impl Kind {
+    /// Whose data set on the device it works on, if it does.
+    pub(super) fn data(self) -> Option<Phase> {
+        match self {
+            Kind::Train(Feed::Resident(phase, _)) | Kind::Eval(Feed::Resident(phase, _)) => Some(phase),
+            Kind::Train(Feed::Host) | Kind::Eval(Feed::Host) | Kind::Predict => None,
+        }
+    }
 }
 
 /// A program's graph, with what its states are and start from.
@@ -37,17 +48,17 @@ pub(super) fn build(
     batch: usize,
 ) -> Result<Built> {
     match kind {
-        Kind::Train => train(definition, scaling, layout, batch),
-        Kind::Eval => eval(definition, layout, batch),
+        Kind::Train(feed) => train(definition, scaling, layout, feed, batch),
+        Kind::Eval(feed) => eval(definition, layout, feed, batch),
         Kind::Predict => predict(definition, layout, batch),
     }
 }
 
 /// Forward, backward, optimizer, metrics; then every new state is taken over only if the loss is finite. In f16 the
 /// loss is scaled.
-fn train(definition: &Definition, scaling: LossScaling, layout: &Layout, batch: usize) -> Result<Built> {
+fn train(definition: &Definition, scaling: LossScaling, layout: &Layout, feed: Feed, batch: usize) -> Result<Built> {
     let scaling = (definition.precision == Precision::F16).then_some(scaling);
-    let forward = definition.forward(Mode::Train, batch, true)?;
+    let forward = definition.forward_on(feed, Mode::Train, batch, true)?;
     let Judged { target, loss } = judged(&forward)?;
     let mut packed = pack(&forward.traced, layout)?;
     let [output, target, loss] = [forward.output, target, loss].map(|n| packed.at(n));
@@ -82,6 +93,7 @@ fn train(definition: &Definition, scaling: LossScaling, layout: &Layout, batch: 
     })?;
     s.update(&params, &new);
     s.update(&step, &(&step + 1.0));
+    feed.advance(&s, batch);
 
     let loss = loss.cast(DType::F32);
     Phase::Train.record(&s, &loss, definition.loss.correct(&output, &target), batch);
@@ -105,8 +117,8 @@ fn train(definition: &Definition, scaling: LossScaling, layout: &Layout, batch: 
     Ok(built)
 }
 
-fn eval(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built> {
-    let forward = definition.forward(Mode::Eval, batch, true)?;
+fn eval(definition: &Definition, layout: &Layout, feed: Feed, batch: usize) -> Result<Built> {
+    let forward = definition.forward_on(feed, Mode::Eval, batch, true)?;
     let Judged { target, loss } = judged(&forward)?;
     let packed = pack(&forward.traced, layout)?;
     let nodes = [forward.output, target, loss].map(|n| packed.at(n));
@@ -116,6 +128,7 @@ fn eval(definition: &Definition, layout: &Layout, batch: usize) -> Result<Built>
     let correct = definition.loss.correct(&output, &target);
     Phase::Eval.record(&s, &loss.cast(DType::F32), correct, batch);
     record_confusion(&s, definition.loss.kind(), &output, &target);
+    feed.advance(&s, batch);
     finish(trace, forward.traced)
 }
 
@@ -178,7 +191,11 @@ impl Program {
         states: &States,
         passes: Passes,
     ) -> Result<Self> {
-        let compiled = passes::compile_in(precision, graph, &device.target(), passes)?;
+        Program::bind(device, passes::compile_in(precision, graph, &device.target(), passes)?, states)
+    }
+
+    /// Binds what the passes made of a graph to the states.
+    pub(super) fn bind(device: &Device, compiled: Compiled, states: &States) -> Result<Self> {
         let memory = states.bind(&compiled.graph)?;
         let executable = device.compile(&compiled.graph, &compiled.plan, &memory)?;
         Ok(Program { executable, plan: compiled.plan, fed: false })

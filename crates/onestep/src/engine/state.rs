@@ -1,6 +1,7 @@
 //! The states of a model in training, by name: their memory on the device, what they start from, and how they
 //! are saved and loaded. Programs of different batch sizes and modes share them.
 
+use super::later::Later;
 use super::pack::Layout;
 use crate::backend::{Device, Memory};
 use crate::error::{Error, Result};
@@ -13,11 +14,11 @@ pub(super) const STEP: &str = "rng.step";
 /// The key of all random numbers, u32[2].
 pub(super) const SEED: &str = "rng.seed";
 
-struct State {
+pub(super) struct State {
     name: String,
-    ty: Type,
+    pub(super) ty: Type,
     kind: StateKind,
-    memory: Memory,
+    pub(super) memory: Memory,
 }
 
 /// Every state, in the order of declaration.
@@ -25,7 +26,7 @@ pub(super) struct States {
     device: Device,
     seed: u64,
     pub(super) layout: Layout,
-    table: Vec<State>,
+    pub(super) table: Vec<State>,
 }
 
 /// Which states are meant.
@@ -38,7 +39,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn holds(self, state: &State) -> bool {
+    pub(super) fn holds(self, state: &State) -> bool {
         match state.kind {
             StateKind::Parameter | StateKind::Buffer => self == Part::Model,
             StateKind::Slot => self == Part::Optimizer,
@@ -86,6 +87,23 @@ impl States {
         Ok(())
     }
 
+    /// Gives a state of the engine's own a value, and memory where there is none of its type; whether that is new.
+    pub(super) fn put(&mut self, name: &str, ty: &Type, bytes: &[u8]) -> Result<bool> {
+        if let Some(state) = self.table.iter().find(|s| s.name == name && s.ty == *ty) {
+            return state.memory.upload(bytes).map(|()| false);
+        }
+        self.remove(name);
+        let memory = self.device.allocate(ty.dtype, ty.shape.elements())?;
+        memory.upload(bytes)?;
+        self.table.push(State { name: name.to_string(), ty: ty.clone(), kind: StateKind::System, memory });
+        Ok(true)
+    }
+
+    /// Forgets a state, if it is there; programs that use it keep its memory.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.table.retain(|s| s.name != name);
+    }
+
     /// The memory of each of a program's states, in its order. An error if there is none, or one of another type.
     pub(super) fn bind(&self, graph: &Graph) -> Result<Vec<Memory>> {
         let memory = |name: &str, ty: &Type| match self.find(name) {
@@ -102,6 +120,14 @@ impl States {
     /// A state's value, after everything submitted that writes it.
     pub(super) fn read(&self, name: &str) -> Result<Literal> {
         self.find(name)?.read()
+    }
+
+    /// Asks for the values of states, and does not wait for them; `read` makes of all their elements what is wanted.
+    pub(super) fn request<T>(&self, names: &[String], read: fn(&[f64]) -> T) -> Result<Later<T>> {
+        let states = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>>>()?;
+        let memory: Vec<&Memory> = states.iter().map(|state| &state.memory).collect();
+        let types = states.iter().map(|state| state.ty.clone()).collect();
+        Ok(Later::new(self.device.download_later(&memory)?, types, read))
     }
 
     /// Sets a state to zero; nothing happens if no program has it.
@@ -171,20 +197,12 @@ impl States {
         }
         let unexpected = tensors.iter().zip(&used).filter(|(_, used)| !**used);
         faults.extend(unexpected.map(|((name, _), _)| format!("`{name}` is unexpected")));
-        if !faults.is_empty() {
-            let more = faults.len().saturating_sub(FAULTS_SHOWN);
-            let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
-            faults.truncate(FAULTS_SHOWN);
-            return Err(Error::format(format!(
-                "the tensors do not fit: {}{rest}; load them into the model and optimizer they were saved from",
-                faults.join("; ")
-            )));
-        }
+        refuse(faults, "load them into the model and optimizer they were saved from")?;
         uploads.into_iter().try_for_each(|(memory, bytes)| memory.upload(&bytes))
     }
 
     /// How a state is divided into named tensors: name, type and elements of the state.
-    fn pieces(&self, state: &State) -> Vec<(String, Type, std::ops::Range<usize>)> {
+    pub(super) fn pieces(&self, state: &State) -> Vec<(String, Type, std::ops::Range<usize>)> {
         let arena = matches!(state.kind, StateKind::Parameter | StateKind::Slot) && state.ty == self.layout.ty();
         if !arena {
             return vec![(state.name.clone(), state.ty.clone(), 0..state.ty.shape.elements())];
@@ -205,6 +223,17 @@ impl State {
     fn read(&self) -> Result<Literal> {
         Literal::from_bytes(self.ty.dtype, &self.ty.shape, self.memory.download()?)
     }
+}
+
+/// An error that lists what does not fit, if anything does not.
+pub(super) fn refuse(mut faults: Vec<String>, mend: &str) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let more = faults.len().saturating_sub(FAULTS_SHOWN);
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    faults.truncate(FAULTS_SHOWN);
+    Err(Error::format(format!("the tensors do not fit: {}{rest}; {mend}", faults.join("; "))))
 }
 
 /// How many faults a message lists before it only counts them.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::workers::{in_one_workgroup, largest_workgroup};
-use crate::plan::{KernelKind, LoopKernel, Place, Plan, Target, Workers};
+use crate::plan::{KernelKind, LoopKernel, Place, Plan, Target};
 
 /// Marks runs of at least two kernels and schedules their members for one workgroup.
 pub(super) fn mark(plan: &mut Plan, target: &Target) {
@@ -31,7 +31,7 @@ fn run_from(plan: &Plan, start: usize, target: &Target) -> Range<usize> {
     let mut end = start;
     for kernel in &plan.kernels[start..] {
         let KernelKind::Loop(nest) = &kernel.kind else { break };
-        if nest.schedule.workers == Workers::Tiles {
+        if nest.schedule.workers.are_tiles() {
             break;
         }
         work += nest.work();

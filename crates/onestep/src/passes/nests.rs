@@ -1,6 +1,7 @@
 //! Turns library calls that a device has no use for into loop nests, which fuse with their neighbours and join
 //! islands: running and scattered sums, and contractions that are small or that its library does not take.
 
+use crate::ir::DType;
 use crate::plan::{KernelKind, LibraryKernel, Plan, Target};
 
 /// Replaces them all.
@@ -27,5 +28,9 @@ fn stays(call: &LibraryKernel, target: &Target) -> bool {
 }
 
 fn is_for_blas(call: &LibraryKernel, target: &Target) -> bool {
-    target.library_dots > 0 && call.multiply_adds() >= target.library_dots && call.blas().is_some()
+    if target.library_dots == 0 || call.multiply_adds() < target.library_dots {
+        return false;
+    }
+    // BLAS multiplies f32 as it is, where tiles may round.
+    call.blas().is_some_and(|product| product.left.operand.dtype != DType::F32 || !target.tf32)
 }

@@ -2,6 +2,7 @@
 //! neighbouring elements a thread takes at once. Decided by shapes and the target's numbers alone, so that
 //! the same program gets the same kernels, and the same bits.
 
+use crate::ir::DType;
 use crate::plan::{Expr, KernelKind, LoopKernel, Out, Phase, Plan, Schedule, Target, Var, Workers, is_vector};
 
 /// Threads of a workgroup in most kernels: enough to hide latency, few enough that small grids spread.
@@ -31,8 +32,8 @@ pub(super) fn decide_all(plan: &mut Plan, target: &Target) {
 /// The schedule of a kernel that has the device to itself.
 fn decide(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Schedule {
     let most = largest_workgroup(target);
-    if is_tiled(kernel, target) {
-        return Schedule { workers: Workers::Tiles, threads: most, vector: 1 };
+    if let Some(workers) = tiles(plan, kernel, target) {
+        return Schedule { workers, threads: most, vector: 1 };
     }
     let (points, row) = (kernel.points(), kernel.longest_row());
     let workers = if row < target.subgroup || (points >= BUSY && walks_grid_in_order(kernel)) {
@@ -45,7 +46,7 @@ fn decide(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Schedule {
         Workers::Thread
     };
     let wanted = match workers {
-        Workers::Thread | Workers::Tiles => points.max(target.subgroup),
+        Workers::Thread | Workers::Tiles | Workers::MatrixTiles => points.max(target.subgroup),
         Workers::Warp(lanes) => points * lanes,
         Workers::Block => row,
     };
@@ -54,9 +55,22 @@ fn decide(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Schedule {
     Schedule { vector: vector(plan, kernel, schedule, target), ..schedule }
 }
 
-/// Whether a kernel is computed by tiles.
+/// Whether a kernel is a contraction large enough for tiles.
 pub(super) fn is_tiled(kernel: &LoopKernel, target: &Target) -> bool {
     target.tile_work > 0 && kernel.contraction().is_some_and(|c| c.work() >= target.tile_work)
+}
+
+/// What computes a kernel by tiles, if it is to be.
+fn tiles(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Option<Workers> {
+    let product = kernel.contraction().filter(|_| is_tiled(kernel, target))?;
+    let [left, right] = [product.left, product.right].map(|load| plan.buffer(load.buffer).dtype);
+    let by_matrix = left == right
+        && match left {
+            DType::BF16 | DType::F16 => target.matrix_units,
+            DType::F32 => target.tf32,
+            _ => false,
+        };
+    Some(if by_matrix { Workers::MatrixTiles } else { Workers::Tiles })
 }
 
 /// The schedule of a kernel that one workgroup runs alone: what leaves its threads the fewest steps.

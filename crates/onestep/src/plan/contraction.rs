@@ -44,6 +44,12 @@ impl Contraction<'_> {
     pub fn work(&self) -> u64 {
         [&self.batch, &self.m, &self.n, &self.k].iter().map(|a| a.extent() as u64).product()
     }
+
+    /// The same product with rows and columns changed about.
+    pub fn turned(&self) -> Self {
+        let Contraction { left, right, m, n, .. } = self.clone();
+        Contraction { left: right, right: left, m: n, n: m, ..self.clone() }
+    }
 }
 
 impl LoopKernel {

@@ -160,10 +160,14 @@ pub struct Target {
     /// it is above 0, running and scattered sums become loop nests too.
     pub nest_work: u64,
     /// Fewest multiply-adds of a product that stays a library call whatever `nest_work` says, where it has the form of
-    /// BLAS ([`LibraryKernel::blas`]). 0: none does.
+    /// BLAS ([`LibraryKernel::blas`]). 0: none does. Where `tf32` allows more, f32 is left to tiles.
     pub library_dots: u64,
     /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
     pub tile_work: u64,
+    /// Whether units that multiply small matrices take bf16 and f16.
+    pub matrix_units: bool,
+    /// Whether they take f32 too, and may round it to TF32 (10 bits of mantissa).
+    pub tf32: bool,
     /// Most buffers that an island may use, the arena counting as one.
     pub bindings: usize,
 }
@@ -186,6 +190,8 @@ impl Default for Target {
             nest_work: 0,
             library_dots: 0,
             tile_work: 0,
+            matrix_units: false,
+            tf32: false,
             bindings: usize::MAX,
         }
     }

@@ -19,6 +19,9 @@ pub enum Workers {
     /// Workgroups that each compute a tile of a [`Contraction`](super::Contraction); a language without a printer for
     /// them takes them as [`Workers::Thread`].
     Tiles,
+    /// As [`Workers::Tiles`], by units that multiply small matrices (tensor cores): operands of bf16 or f16 as they
+    /// are, those of f32 rounded to TF32.
+    MatrixTiles,
 }
 
 /// How a loop kernel is spread over threads. The default is one thread that takes one element at a time.
@@ -42,7 +45,12 @@ impl Default for Schedule {
 impl Workers {
     /// Whether one thread computes each point alone.
     pub fn are_alone(self) -> bool {
-        matches!(self, Workers::Thread | Workers::Tiles)
+        matches!(self, Workers::Thread | Workers::Tiles | Workers::MatrixTiles)
+    }
+
+    /// Whether workgroups compute tiles.
+    pub fn are_tiles(self) -> bool {
+        matches!(self, Workers::Tiles | Workers::MatrixTiles)
     }
 }
 
@@ -50,7 +58,7 @@ impl Schedule {
     /// Grid points that a workgroup computes in one go.
     pub fn points_at_once(&self) -> usize {
         match self.workers {
-            Workers::Thread | Workers::Tiles => self.threads * self.vector,
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => self.threads * self.vector,
             Workers::Warp(lanes) => self.threads / lanes,
             Workers::Block => 1,
         }
@@ -64,7 +72,7 @@ impl LoopKernel {
         let innermost = |extents: &[usize]| extents.len().checked_sub(1).map(|i| i as u32);
         match self.schedule.workers {
             _ if self.schedule.vector == 1 => None,
-            Workers::Thread | Workers::Tiles => innermost(&self.grid).map(Var::Grid),
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => innermost(&self.grid).map(Var::Grid),
             Workers::Warp(_) | Workers::Block => innermost(&phase.reduce).map(Var::Reduce),
         }
     }
@@ -89,6 +97,7 @@ impl fmt::Display for Schedule {
             Workers::Warp(lanes) => write!(f, "by warps of {lanes}")?,
             Workers::Block => write!(f, "by blocks")?,
             Workers::Tiles => write!(f, "by tiles")?,
+            Workers::MatrixTiles => write!(f, "by matrix tiles")?,
         }
         write!(f, ", {} a workgroup", self.threads)?;
         if self.vector > 1 { write!(f, ", vectors of {}", self.vector) } else { Ok(()) }

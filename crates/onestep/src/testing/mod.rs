@@ -46,6 +46,7 @@ pub fn gpu() -> Target {
         island_work: 1 << 16,
         nest_work: u64::MAX,
         tile_work: 256,
+        matrix_units: true,
         bindings: 31,
         ..Target::default()
     }

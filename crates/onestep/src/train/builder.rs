@@ -4,6 +4,7 @@ use std::any::Any;
 use std::rc::Rc;
 
 use super::callbacks::{Callback, StopFlag};
+use super::residency::Residency;
 use super::trainer::{Description, Trainer};
 use crate::data::{Dataset, ElementSpec, Normalization};
 use crate::engine::{Definition, Device, Engine, InputScaling, Module, Passes, Precision, Spec};
@@ -24,6 +25,8 @@ pub struct TrainerBuilder {
     batch_size: usize,
     seed: u64,
     device: Option<Device>,
+    memory_limit: Option<usize>,
+    residency: Residency,
     normalization: Option<Option<Normalization>>,
     passes: Option<Passes>,
     precision: Precision,
@@ -46,6 +49,8 @@ impl TrainerBuilder {
             batch_size: 32,
             seed: 0,
             device: None,
+            memory_limit: None,
+            residency: Residency::Auto,
             normalization: None,
             passes: None,
             precision: Precision::F32,
@@ -88,6 +93,17 @@ impl TrainerBuilder {
     /// Where it runs (default: [`Device::best`]).
     pub fn device(self, device: Device) -> Self {
         TrainerBuilder { device: Some(device), ..self }
+    }
+
+    /// The most bytes of the device's memory that it and all that shares its handle may take (default: as set on the
+    /// device, see [`Device::with_memory_limit`]).
+    pub fn memory_limit(self, bytes: impl Into<Option<usize>>) -> Self {
+        TrainerBuilder { memory_limit: bytes.into(), ..self }
+    }
+
+    /// Whether data sets are laid onto the device (default: [`Residency::Auto`]).
+    pub fn resident(self, residency: Residency) -> Self {
+        TrainerBuilder { residency, ..self }
     }
 
     /// How inputs are normalised, `None` for not at all (default: as the data set says).
@@ -145,7 +161,10 @@ impl TrainerBuilder {
             precision: self.precision,
             seed: self.seed,
         };
-        let device = self.device.map_or_else(Device::best, Ok)?;
+        let mut device = self.device.map_or_else(Device::best, Ok)?;
+        if let Some(bytes) = self.memory_limit {
+            device = device.with_memory_limit(bytes)?;
+        }
         let passes = self.passes.map_or_else(Passes::from_env, Ok)?;
         let engine = Engine::new(&device, definition, passes)?;
         let classes = dataset.classes().map(<[String]>::to_vec);
@@ -160,7 +179,8 @@ impl TrainerBuilder {
         }
         let description =
             Description { architecture: self.architecture, input, target, output, classes, normalization };
-        Ok(Trainer::new(engine, description, self.batch_size, self.seed, self.callbacks, self.stop))
+        let TrainerBuilder { batch_size, seed, residency, callbacks, stop, .. } = self;
+        Ok(Trainer::new(engine, description, batch_size, seed, residency, callbacks, stop))
     }
 }
 

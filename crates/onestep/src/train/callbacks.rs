@@ -63,11 +63,14 @@ pub struct StepInfo<'a> {
     pub step: usize,
     /// Samples of the epoch so far, this step's included.
     pub samples: usize,
+    /// The newest metrics of the epoch that the device has told, of a step before this one; `None` at its beginning.
+    /// They are asked for about ten times a second, and nothing waits for them.
+    pub latest: Option<Metrics>,
     pub(super) engine: &'a mut Engine,
 }
 
 impl StepInfo<'_> {
-    /// The metrics of the epoch so far. This waits for the device, so ask a few times a second at most.
+    /// The metrics of the epoch up to this step. This waits for the device; [`latest`](StepInfo::latest) does not.
     ///
     /// # Errors
     /// Those of reading from the device.

@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
 
 use super::line::{blame, line, line_of};
-use super::{Trainer, TrainerBuilder};
+use super::{Residency, Trainer, TrainerBuilder};
 use crate::data::{Dataset, InMemory, Normalization, datasets};
-use crate::engine::Precision;
+use crate::engine::{Precision, Size};
 use crate::error::{Error, ErrorKind, Result};
 use crate::nn::{LossSpec, Sequential, loss};
 use crate::optim::{Clip, Optimizer, OptimizerSpec, Schedule};
@@ -135,6 +135,12 @@ pub struct TrainingConfig {
     /// The loss, a name or a table (default: sparse cross entropy).
     #[serde(default = "default_loss")]
     pub loss: LossSpec,
+    /// Whether data sets are laid onto the device: "auto" (the default), "always" or "never".
+    #[serde(default)]
+    pub resident: Residency,
+    /// The most memory of the device that the run may take, "8GiB" (default: all of it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<Size>,
 }
 
 fn fifth() -> f64 {
@@ -349,7 +355,9 @@ impl Config {
             .clip(self.clip)
             .batch_size(self.training.batch_size)
             .seed(self.training.seed)
-            .precision(self.training.precision))
+            .precision(self.training.precision)
+            .resident(self.training.resident)
+            .memory_limit(self.training.memory_limit.map(|size| size.0)))
     }
 
     /// Optimizer steps of the run with a training set of this size.

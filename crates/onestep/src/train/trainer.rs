@@ -1,7 +1,7 @@
 //! The trainer: epochs of shuffled batches, figures on the test set after each, and the model file.
 //!
-//! Nothing is read from the device between steps unless a callback asks, but for a look at its health now and
-//! then: whether a loss has become NaN or infinite, after which the device keeps its states as they were.
+//! Nothing is waited for between steps unless a callback asks. Metrics, and whether a loss has become NaN or infinite
+//! (after which the device keeps its states as they were), are asked for now and then and looked at when they come.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,9 +10,12 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Callback, EpochRecord, EpochStart, Evaluation, History, StepInfo, StopFlag, TrainStart, TrainerBuilder};
+use super::watch::Watch;
+use super::{
+    Callback, EpochRecord, EpochStart, Evaluation, History, Residency, StepInfo, StopFlag, TrainStart, TrainerBuilder,
+};
 use crate::data::{Dataset, ElementSpec, Loader, Normalization};
-use crate::engine::{Engine, Module, Phase};
+use crate::engine::{Engine, Module, Phase, Selection};
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, OutputKind};
 
@@ -29,6 +32,7 @@ pub struct Trainer {
     description: Description,
     batch_size: usize,
     seed: u64,
+    residency: Residency,
     epochs: u64,
     callbacks: Vec<Box<dyn Callback>>,
     stop: StopFlag,
@@ -55,10 +59,27 @@ impl Trainer {
         description: Description,
         batch_size: usize,
         seed: u64,
+        residency: Residency,
         callbacks: Vec<Box<dyn Callback>>,
         stop: StopFlag,
     ) -> Self {
-        Trainer { engine, description, batch_size, seed, epochs: 0, callbacks, stop }
+        Trainer { engine, description, batch_size, seed, residency, epochs: 0, callbacks, stop }
+    }
+
+    /// Compiles the training step on batches of a data set, and lays the set onto the device if it
+    /// [belongs](Residency) there, so that what does not fit is known before [`Trainer::fit`].
+    ///
+    /// # Errors
+    /// Data unlike what the trainer was built for, whatever reading it meets, memory that the device does not have,
+    /// with the largest batch that would fit.
+    pub fn prepare<D: Dataset + Clone + 'static>(&mut self, train: &D) -> Result<()> {
+        let train = self.loader(train)?;
+        let batch = train.samples_of(0);
+        match self.residency.settle(&mut self.engine, Phase::Train, &train)? {
+            true => self.engine.resident_plan(batch)?,
+            false => self.engine.plan(batch)?,
+        };
+        Ok(())
     }
 
     /// Trains for some epochs; a further call goes on where this one ended. After each epoch the figures on
@@ -83,8 +104,14 @@ impl Trainer {
                  load a saved model, or build a trainer anew with a lower learning rate"
             )));
         }
+        let train = Source::new(train, self.residency, &mut self.engine, Phase::Train)?;
+        let test = test.map(|test| Source::new(test, self.residency, &mut self.engine, Phase::Eval)).transpose()?;
         let mut history = History::default();
-        let start = TrainStart { epochs: epochs.0, steps_per_epoch: train.batches(), samples: train.dataset().len() };
+        let start = TrainStart {
+            epochs: epochs.0,
+            steps_per_epoch: train.loader.batches(),
+            samples: train.loader.dataset().len(),
+        };
         self.tell(|callback| callback.on_train_begin(&start))?;
         for _ in 0..epochs.0 {
             if self.run_epoch(&train, test.as_ref(), &mut history)?.is_break() {
@@ -102,7 +129,7 @@ impl Trainer {
     /// Data unlike what the trainer was built for, whatever reading it meets, and a failing device.
     pub fn evaluate<D: Dataset + Clone + 'static>(&mut self, dataset: &D) -> Result<Evaluation> {
         let loader = self.loader(dataset)?;
-        self.run_evaluation(&loader)
+        self.run_evaluation(&Source { loader, resident: false })
     }
 
     /// Writes the model: its parameters and buffers, and what a [`Predictor`](crate::infer::Predictor) needs to
@@ -132,6 +159,12 @@ impl Trainer {
         let path = path.as_ref();
         let model = ModelFile::read(path)?;
         self.engine.load_model_state(&model.tensors).map_err(|e| e.at(path.display()))
+    }
+
+    /// Takes over state of another trainer, on the device where both are on the same handle of it; how many epochs
+    /// each has done stays its own. Errors as [`Engine::copy_state_from`].
+    pub fn copy_state_from(&mut self, other: &Trainer, selection: Selection<'_>) -> Result<()> {
+        self.engine.copy_state_from(&other.engine, selection)
     }
 
     /// The flag that ends a fit early.
@@ -188,31 +221,55 @@ impl Trainer {
         Loader::new(Arc::new(dataset.clone()), self.batch_size)
     }
 
-    fn run_epoch(&mut self, train: &Loader, test: Option<&Loader>, history: &mut History) -> Result<ControlFlow<()>> {
+    fn run_epoch(&mut self, train: &Source, test: Option<&Source>, history: &mut History) -> Result<ControlFlow<()>> {
         let place = Place { epoch: self.epochs, first_step: self.engine.step()? };
-        let start = EpochStart { epoch: place.epoch + 1, steps: train.batches() };
+        let start = EpochStart { epoch: place.epoch + 1, steps: train.loader.batches() };
         self.tell(|callback| callback.on_epoch_begin(&start))?;
         self.engine.reset_metrics(Phase::Train)?;
 
         let started = Instant::now();
         let mut samples = 0;
-        for (index, batch) in train.epoch(place.epoch).enumerate() {
+        let (mut watch, mut health) = (Watch::new(), None);
+        let mut streamed = match train.resident {
+            true => {
+                self.engine.start_epoch(&train.loader.order(place.epoch))?;
+                None
+            }
+            false => Some(train.loader.epoch(place.epoch)),
+        };
+        for index in 0..train.loader.batches() {
             if self.stop.is_set() {
                 history.interrupted = true;
                 break;
             }
-            let batch = batch?;
-            self.engine.train_step(&batch.input, &batch.target)?;
+            let size = train.loader.samples_of(index);
+            match streamed.as_mut().map(Iterator::next) {
+                None => self.engine.run(1, size)?,
+                Some(Some(batch)) => {
+                    let batch = batch?;
+                    self.engine.train_step(&batch.input, &batch.target)?;
+                }
+                Some(None) => break,
+            }
             history.steps += 1;
-            samples += batch.indices.len();
+            samples += size;
             let Trainer { engine, callbacks, .. } = self;
-            let mut info = StepInfo { epoch: place.epoch + 1, step: index + 1, samples, engine };
-            callbacks.iter_mut().try_for_each(|callback| callback.on_step(&mut info))?;
+            if !callbacks.is_empty() {
+                let latest = watch.look(engine)?;
+                let mut info = StepInfo { epoch: place.epoch + 1, step: index + 1, samples, latest, engine };
+                callbacks.iter_mut().try_for_each(|callback| callback.on_step(&mut info))?;
+            }
             if (index + 1) % HEALTH_INTERVAL == 0 {
-                self.check_health(train, place)?;
+                // The last answer is there by now, or the device is far behind.
+                let ask = self.engine.request_health()?;
+                if let Some(answer) = health.replace(ask)
+                    && answer.wait()?.is_some()
+                {
+                    break;
+                }
             }
         }
-        self.check_health(train, place)?;
+        self.check_health(&train.loader, place)?;
         let metrics = self.engine.metrics(Phase::Train)?;
         let seconds = started.elapsed().as_secs_f64();
         history.seconds += seconds;
@@ -242,11 +299,15 @@ impl Trainer {
         Ok(flow)
     }
 
-    fn run_evaluation(&mut self, loader: &Loader) -> Result<Evaluation> {
+    fn run_evaluation(&mut self, test: &Source) -> Result<Evaluation> {
         self.engine.reset_metrics(Phase::Eval)?;
-        for batch in loader.epoch(0) {
-            let batch = batch?;
-            self.engine.eval_step(&batch.input, &batch.target)?;
+        if test.resident {
+            self.engine.evaluate_resident(self.batch_size)?;
+        } else {
+            for batch in test.loader.epoch(0) {
+                let batch = batch?;
+                self.engine.eval_step(&batch.input, &batch.target)?;
+            }
         }
         let metrics = self.engine.metrics(Phase::Eval)?;
         Ok(Evaluation {
@@ -270,6 +331,19 @@ impl Trainer {
              learning rate or clip gradients. The model is as it was before that step",
             place.epoch + 1
         )))
+    }
+}
+
+/// Batches of a data set, from the host or on the device.
+struct Source {
+    loader: Loader,
+    resident: bool,
+}
+
+impl Source {
+    fn new(loader: Loader, residency: Residency, engine: &mut Engine, phase: Phase) -> Result<Self> {
+        let resident = residency.settle(engine, phase, &loader)?;
+        Ok(Source { loader, resident })
     }
 }
 

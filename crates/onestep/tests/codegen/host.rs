@@ -169,6 +169,8 @@ fn text(jobs: &[Job]) -> String {
         "struct Pointer {\n  char* at;\n  template <typename T> operator T*() const { return (T*)at; }\n};\n",
     );
     text.push_str("static Pointer p(char* at) { return Pointer{at}; }\n");
+    // Those in assembly are the shim's.
+    helpers.retain(|helper| helper.contains("__CUDA_ARCH__") || !helper.contains("asm"));
     text.push_str(&distinct(helpers).join("\n"));
     text.push_str(&kernels);
     text + &main

@@ -11,9 +11,9 @@ use expect_test::{ExpectFile, expect, expect_file};
 use host::Job;
 use onestep::codegen::{Access, Binding, Bound, Language, Tiling, launches, print, print_tiled};
 use onestep::ir::Graph;
-use onestep::plan::Place;
+use onestep::plan::{Place, Plan};
 use onestep::testing::{OpCase, op_cases};
-use programs::planned;
+use programs::{planned, planned_in_tf32};
 use wgsl::{WGSL, sources};
 
 /// With islands, and without them.
@@ -43,6 +43,7 @@ fn jobs(switches: &[&str]) -> Vec<Job> {
             }
         }
     }
+    jobs.extend(programs::exact_in_tf32().into_iter().map(|case| Job { plan: planned_in_tf32(&case.graph), case }));
     jobs
 }
 
@@ -153,8 +154,11 @@ fn an_island_of_a_loss_and_its_mean() {
 
 /// The contractions of a program by tiles.
 fn check_tiles(case: &OpCase, expected: ExpectFile) {
-    let plan = planned(&case.graph, "");
-    let printed = launches(&plan).into_iter().map(|k| print_tiled(&plan, k, Tiling { multiprocessors: 132 }).unwrap());
+    check_tiles_of(&planned(&case.graph, ""), expected);
+}
+
+fn check_tiles_of(plan: &Plan, expected: ExpectFile) {
+    let printed = launches(plan).into_iter().map(|k| print_tiled(plan, k, Tiling { multiprocessors: 132 }).unwrap());
     let kernels: Vec<String> = printed.flat_map(|p| p.0).map(|s| s.kernel).filter(|k| k.contains("staged")).collect();
     assert!(!kernels.is_empty());
     expected.assert_eq(&kernels.join("\n"));
@@ -169,6 +173,13 @@ fn products_by_tiles() {
 #[test]
 fn a_convolution_by_tiles_with_its_gradients() {
     check_tiles(&programs::convolution(), expect_file!["expected/convolution.cu"]);
+}
+
+#[test]
+fn products_by_matrix_units() {
+    let case = programs::product(4096);
+    check_tiles_of(&planned_in_tf32(&case.graph), expect_file!["expected/tf32_product.cu"]);
+    check_tiles(&programs::bf16_product(), expect_file!["expected/bf16_product.cu"]);
 }
 
 #[test]

@@ -4,13 +4,31 @@ use onestep::grad::gradients;
 use onestep::ir::{ConvSpec, DType, Graph, Literal, NodeId, Op};
 use onestep::nn::loss::{Loss, sparse_cross_entropy};
 use onestep::passes::{Passes, compile};
-use onestep::plan::Plan;
+use onestep::plan::{Plan, Target};
 use onestep::testing::{OpCase, fill, gpu};
 use onestep::trace::{Mode, Tensor, Trace};
 
 /// What a graph compiles to.
 pub fn planned(graph: &Graph, passes: &str) -> Plan {
-    compile(graph, &gpu(), passes.parse::<Passes>().unwrap()).unwrap().plan
+    planned_for(graph, &gpu(), passes)
+}
+
+/// The same where products of f32 may round their operands to TF32.
+pub fn planned_in_tf32(graph: &Graph) -> Plan {
+    planned_for(graph, &Target { tf32: true, ..gpu() }, "")
+}
+
+fn planned_for(graph: &Graph, target: &Target, passes: &str) -> Plan {
+    compile(graph, target, passes.parse::<Passes>().unwrap()).unwrap().plan
+}
+
+/// The program with inputs that TF32 holds exactly.
+fn coarse(mut case: OpCase) -> OpCase {
+    for input in &mut case.inputs {
+        let values: Vec<f64> = input.to_f32().iter().map(|x| (f64::from(*x) * 128.0).round() / 128.0).collect();
+        *input = Literal::from_f64(input.dtype(), input.shape(), &values).unwrap();
+    }
+    OpCase { name: format!("coarse {}", case.name), ..case }
 }
 
 /// A program with contents for its inputs and states: floats in [-1, 1), small whole numbers.
@@ -71,6 +89,13 @@ pub fn product(features: usize) -> OpCase {
     })
 }
 
+/// A product of bf16 that is large enough to fill a device.
+pub fn bf16_product() -> OpCase {
+    traced("bf16 product", 64, |t| {
+        vec![t.input("x", [1024, 64], DType::BF16).matmul(&t.input("w", [64, 512], DType::BF16))]
+    })
+}
+
 /// A convolution with a stride, and the gradients of its input and filter.
 pub fn convolution() -> OpCase {
     let loss = traced("convolution", 3000, |t| {
@@ -79,6 +104,24 @@ pub fn convolution() -> OpCase {
         vec![x.conv(&w, spec).tanh().sum(0..4)]
     });
     with_gradients(loss, &[0, 1])
+}
+
+/// A weighted sum of a convolution's results, with the gradients of its input and filter: what these contract is
+/// what came in. `channels` come in, `filters` go out.
+pub fn weighted_convolution(channels: usize, filters: usize) -> OpCase {
+    let loss = traced("weighted convolution", 3000, |t| {
+        let (x, w) = (t.input("x", [4, 10, 10, channels], F32), t.input("w", [filters, 3, 3, channels], F32));
+        let spec = ConvSpec { stride: vec![1, 1], padding: vec![(1, 1); 2], dilation: vec![1, 1], groups: 1 };
+        vec![(x.conv(&w, spec) * t.input("g", [4, 10, 10, filters], F32)).sum(0..4)]
+    });
+    with_gradients(loss, &[0, 1])
+}
+
+/// Programs whose products are exact in TF32.
+pub fn exact_in_tf32() -> Vec<OpCase> {
+    [product(48), product(4096), product(19), weighted_convolution(8, 24), weighted_convolution(3, 5)]
+        .map(coarse)
+        .into()
 }
 
 /// Softmax over rows for a warp, and for a workgroup.
@@ -191,6 +234,7 @@ pub fn all() -> Vec<OpCase> {
         views(),
         product(48),
         product(4096),
+        bf16_product(),
         convolution(),
         bias_gradient(),
         softmax(10, 100),

@@ -60,6 +60,8 @@ bool done[MOST];
 char* stacks[MOST];
 int running;
 unsigned slots[MOST];
+const char* rows[MOST];
+unsigned fragments[MOST][6];
 void (*body)(void*);
 void* argument;
 
@@ -147,4 +149,84 @@ template <typename T> T __shfl_xor_sync(unsigned, T value, int distance) {
   memcpy(&other, &host::slots[me ^ distance], 4);
   host::wait();
   return other;
+}
+
+// What matrix units do: the lanes of a warp show each other what they hold, and each works out its part.
+static inline float tf32(float x) {
+  const unsigned bits = __float_as_uint(x);
+  if ((bits & 0x7f800000u) == 0x7f800000u) return x;
+  return __uint_as_float((bits + 0x1000u) & 0xffffe000u);
+}
+
+static inline void load_matrices(unsigned (&to)[4], const void* row) {
+  const int lane = host::running % 32, first = host::running - lane;
+  host::rows[host::running] = (const char*)row;
+  host::wait();
+  for (int i = 0; i < 4; ++i) memcpy(&to[i], host::rows[first + i * 8 + lane / 4] + lane % 4 * 4, 4);
+  host::wait();
+}
+
+static inline void load_transposed(unsigned (&to)[4], const void* row) {
+  const int lane = host::running % 32, first = host::running - lane;
+  host::rows[host::running] = (const char*)row;
+  host::wait();
+  for (int i = 0; i < 4; ++i) {
+    unsigned short pair[2];
+    for (int j = 0; j < 2; ++j) {
+      memcpy(&pair[j], host::rows[first + i * 8 + lane % 4 * 2 + j] + lane / 4 * 2, 2);
+    }
+    memcpy(&to[i], pair, 4);
+  }
+  host::wait();
+}
+
+namespace host {
+float as_bf16(unsigned bits) {
+  return __uint_as_float(bits << 16);
+}
+
+float as_f16(unsigned bits) {
+  const float magnitude = ldexpf((float)(bits & 0x3ff), -24);
+  const unsigned exponent = bits >> 10 & 31;
+  float value = magnitude;
+  if (exponent == 31) value = bits & 0x3ff ? NAN : INFINITY;
+  else if (exponent) value = ldexpf((float)(1024 + (bits & 0x3ff)), (int)exponent - 25);
+  return bits & 0x8000 ? -value : value;
+}
+
+// The element of a fragment that a lane holds, each register holding `in_word` of them.
+float element(int thread, int word, int part, int in_word, float (*read)(unsigned)) {
+  const unsigned bits = fragments[thread][word];
+  return in_word == 1 ? __uint_as_float(bits) : read(part ? bits >> 16 : bits & 0xffffu);
+}
+
+void multiply(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, int in_word, float (*read)(unsigned)) {
+  const int lane = running % 32, first = running - lane;
+  memcpy(fragments[running], a, 16);
+  fragments[running][4] = b0;
+  fragments[running][5] = b1;
+  wait();
+  for (int i = 0; i < 4; ++i) {
+    const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    for (int k = 0; k < 8 * in_word; ++k) {
+      const int half = k / (4 * in_word), owner = k / in_word % 4, part = k % in_word;
+      const float x = element(first + row % 8 * 4 + owner, half * 2 + row / 8, part, in_word, read);
+      const float y = element(first + column * 4 + owner, 4 + half, part, in_word, read);
+      sum[i] += x * y;
+    }
+  }
+  wait();
+}
+}  // namespace host
+
+static inline void multiply_tf32(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  host::multiply(sum, a, b0, b1, 1, nullptr);
+}
+
+static inline void multiply_bf16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  host::multiply(sum, a, b0, b1, 2, host::as_bf16);
+}
+
+static inline void multiply_f16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  host::multiply(sum, a, b0, b1, 2, host::as_f16);
 }

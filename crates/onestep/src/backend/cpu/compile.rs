@@ -1,7 +1,7 @@
 //! From a loop kernel to a tape: which way lanes run, how each index map moves, how often each expression
 //! changes, and which registers hold what.
 
-use super::combine::{combine, mark_scalars, store_directly};
+use super::combine::{combine, gate, store_directly};
 use super::tape::{
     Access, Along, Base, Blocks, Derived, Gate, Home, Map, OutTape, PARTIAL, Pattern, PhaseTape, Places, Range, Ranges,
     Step, Stretches, Tape, Value, WORTH_A_STRETCH, gcd, stretch,
@@ -10,11 +10,11 @@ use crate::ir::{DType, ReduceOp, push_f64};
 use crate::plan::{Affine, BufferId, Expr, ExprId, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Typed, Var};
 
 impl Tape {
-    /// Compiles a kernel.
-    pub(super) fn new(plan: &Plan, kernel: &LoopKernel) -> Self {
+    /// Compiles a kernel. If it runs strip by strip, those are its first axis, and no block has lanes of two.
+    pub(super) fn new(plan: &Plan, kernel: &LoopKernel, by_strip: bool) -> Self {
         let along = direction(kernel);
         let grid = match along {
-            Along::Grid => Blocks::lanes(&kernel.grid),
+            Along::Grid => Blocks::lanes(&kernel.grid, by_strip as usize),
             Along::Row => Blocks::points(&kernel.grid),
         };
         let stored: Vec<usize> = kernel.stores().map(|s| s.0.index()).collect();
@@ -38,8 +38,10 @@ impl Tape {
             Out::Reduce { carry, .. } => Some(carry + 1),
             Out::Store { .. } => None,
         });
+        let lanes = phases.iter().map(|p| p.lanes).max().unwrap_or(1).next_power_of_two();
         Tape {
             along,
+            lanes,
             carries: carries.max().unwrap_or(0),
             registers,
             values,
@@ -394,7 +396,7 @@ fn phase(
 ) -> (PhaseTape, usize, usize) {
     let rows = match along {
         Along::Grid => Blocks::points(&phase.reduce),
-        Along::Row => Blocks::lanes(&phase.reduce),
+        Along::Row => Blocks::lanes(&phase.reduce, 0),
     };
     let maps = Maps { along, grid, rows: &rows };
     let (rates, let_rates, spans) = (Vec::new(), Vec::new(), Spans::new(&maps, phase));
@@ -419,8 +421,8 @@ fn phase(
     derived(&mut c, &mut steps, phase.body.len());
     let mut outs: Vec<OutTape> = phase.outs.iter().map(|out| out_tape(&c, out)).collect();
     let [mut once, mut per_block, mut each] = steps;
-    combine(&mut each, &outs, first_value, phase.body.len());
-    mark_scalars(&mut each, |value| c.is_uniform(ExprId((value - first_value) as u32)));
+    let gate = gate(&mut each, &mut outs, first_value, |value| c.rates[value - first_value] == Rate::Once);
+    combine(&mut each, &mut outs, first_value, |value| c.is_uniform(ExprId((value - first_value) as u32)));
     store_directly(&mut each, &[&once, &per_block], &mut outs, first_value, variables);
     let (mut registers, mut kept) = (first_register, first_kept);
     for step in once.iter_mut().chain(&mut per_block).chain(&mut each) {
@@ -429,8 +431,8 @@ fn phase(
             kept += 1;
         }
     }
-    let lasting = each.iter_mut().filter(|step| step.lasts()).filter_map(Step::target_mut);
-    let always = once.iter_mut().chain(&mut per_block).filter_map(Step::target_mut);
+    let lasting = each.iter_mut().filter(|step| step.lasts()).flat_map(Step::targets_mut);
+    let always = once.iter_mut().chain(&mut per_block).flat_map(Step::targets_mut);
     for to in constants.iter_mut().map(|c| &mut c.0).chain(always).chain(lasting) {
         to.home = Home::Register(registers);
         registers += 1;
@@ -438,7 +440,7 @@ fn phase(
     registers += share_registers(&mut each, &outs, first_value, phase.body.len(), registers);
     let lanes = c.maps.lanes().size();
     let reduces = !phase.reduce.is_empty();
-    let tape = PhaseTape { reduces, lanes, constants, once, per_block, steps: each, outs, rows };
+    let tape = PhaseTape { reduces, lanes, gate, constants, once, per_block, steps: each, outs, rows };
     (tape, registers - first_register, kept - first_kept)
 }
 
@@ -511,7 +513,7 @@ fn share_registers(steps: &mut [Step], outs: &[OutTape], first_value: usize, val
         if step.lasts() {
             continue;
         }
-        if let Some(to) = step.target_mut().filter(|to| matches!(to.home, Home::Register(_))) {
+        for to in step.targets_mut().iter_mut().filter(|to| matches!(to.home, Home::Register(_))) {
             let register = free.pop().unwrap_or_else(|| {
                 count += 1;
                 first + count - 1

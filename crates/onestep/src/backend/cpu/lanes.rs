@@ -15,7 +15,7 @@ fn map(a: &[u32], to: &mut [u32], f: impl Fn(u32) -> u32) {
 
 /// A function of a float.
 #[inline(always)]
-pub(super) fn float(a: &[u32], to: &mut [u32], f: impl Fn(f32) -> f32) {
+fn float(a: &[u32], to: &mut [u32], f: impl Fn(f32) -> f32) {
     map(a, to, |a| f(f32::from_bits(a)).to_bits());
 }
 
@@ -42,7 +42,7 @@ fn zip(a: &[u32], b: &[u32], to: &mut [u32], f: impl Fn(u32, u32) -> u32) {
 
 /// A function of two floats.
 #[inline(always)]
-pub(super) fn floats(a: &[u32], b: &[u32], to: &mut [u32], f: impl Fn(f32, f32) -> f32) {
+fn floats(a: &[u32], b: &[u32], to: &mut [u32], f: impl Fn(f32, f32) -> f32) {
     zip(a, b, to, |a, b| f(f32::from_bits(a), f32::from_bits(b)).to_bits());
 }
 
@@ -177,22 +177,6 @@ pub(super) fn select(c: &[u32], a: &[u32], b: &[u32], to: &mut [u32]) {
     for (((to, &c), &a), &b) in to.iter_mut().zip(c).zip(a).zip(b) {
         let mask = ((c != 0) as u32).wrapping_neg();
         *to = (a & mask) | (b & !mask);
-    }
-}
-
-/// A function of three numbers.
-#[inline(always)]
-pub(super) fn three(a: &[u32], b: &[u32], c: &[u32], to: &mut [u32], f: impl Fn(f32, f32, f32) -> f32) {
-    for (((to, &a), &b), &c) in to.iter_mut().zip(a).zip(b).zip(c) {
-        *to = f(f32::from_bits(a), f32::from_bits(b), f32::from_bits(c)).to_bits();
-    }
-}
-
-/// `a · b + c · d`.
-#[inline(always)]
-pub(super) fn products(a: &[u32], b: &[u32], c: &[u32], d: &[u32], to: &mut [u32]) {
-    for ((((to, &a), &b), &c), &d) in to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-        *to = (f32::from_bits(a) * f32::from_bits(b) + f32::from_bits(c) * f32::from_bits(d)).to_bits();
     }
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod combine;
 mod compile;
 mod conv;
+mod formula;
 mod lanes;
 mod library;
 mod math;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::{Bytes, HostMemory};
+use super::memory::{Account, Charge, Purpose, Statistics};
 use super::{Backend, Executable, Memory, check_input, state};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Literal, Type};
@@ -43,6 +45,7 @@ pub struct Cpu {
     pool: Arc<Pool>,
     /// An error if the environment asks for what this CPU lacks; whoever compiles is told.
     isa: Result<Isa>,
+    account: Account,
 }
 
 impl Cpu {
@@ -50,7 +53,7 @@ impl Cpu {
     /// widest the CPU has, or what the environment variable `ONESTEP_ISA` asks for: `avx512`, `avx2`, `neon`
     /// or `plain`; if that cannot be had, compiling is an error.
     pub fn new(threads: usize) -> Self {
-        Cpu { pool: Arc::new(Pool::new(threads)), isa: Isa::detect() }
+        Cpu { pool: Arc::new(Pool::new(threads)), isa: Isa::detect(), account: Account::new("cpu") }
     }
 }
 
@@ -75,10 +78,37 @@ impl Backend for Cpu {
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
-        Ok(Memory::new(HostMemory::zeroed(elements * dtype.size())?))
+        Ok(Memory::new(HostMemory::charged(elements * dtype.size(), &self.account)?))
     }
 
     fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
+        let mut program = self.program(graph, plan, Some(states))?;
+        // Nothing of it was touched yet, so that a refusal comes before the system gives any memory.
+        program.charges = program.charge(&self.account)?;
+        Ok(Box::new(program))
+    }
+
+    fn program_bytes(&self, graph: &Graph, plan: &Plan) -> Result<usize> {
+        self.program(graph, plan, None).map(|program| program.bytes())
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.account.statistics())
+    }
+
+    fn available(&self) -> Option<usize> {
+        self.account.available()
+    }
+
+    fn limit_memory(&self, bytes: usize) -> Result<()> {
+        self.account.set_limit(Some(bytes));
+        Ok(())
+    }
+}
+
+impl Cpu {
+    /// Makes a program; without states it can only be asked what it takes.
+    fn program(&self, graph: &Graph, plan: &Plan, states: Option<&[Memory]>) -> Result<Program> {
         let isa = self.isa.as_ref().map_err(|e| Error::new(e.kind(), e.to_string()))?;
         if let Some(buffer) = plan.buffers.iter().find(|b| b.dtype == DType::F64) {
             return Err(Error::unsupported(format!(
@@ -95,7 +125,8 @@ impl Backend for Cpu {
             output_memory: Vec::new(),
             constants: Vec::new(),
             arena: Bytes::zeroed(plan.arena_bytes)?,
-            states: states.to_vec(),
+            states: states.unwrap_or_default().to_vec(),
+            charges: Vec::new(),
             buffers: Buffers(Vec::new()),
             kernels: Vec::new(),
             strips: plan.strips.clone(),
@@ -105,9 +136,9 @@ impl Backend for Cpu {
         };
         program.input_memory = program.inputs.iter().map(|t| Bytes::zeroed(t.bytes())).collect::<Result<_>>()?;
         program.output_memory = program.outputs.iter().map(|t| Bytes::zeroed(t.bytes())).collect::<Result<_>>()?;
-        program.bind(plan)?;
+        program.bind(plan, states.is_some())?;
         program.prepare(plan)?;
-        Ok(Box::new(program))
+        Ok(program)
     }
 }
 
@@ -121,6 +152,8 @@ struct Program {
     constants: Vec<Bytes>,
     arena: Bytes,
     states: Vec<Memory>,
+    /// Counts all of its memory.
+    charges: Vec<Charge>,
     buffers: Buffers,
     kernels: Vec<Prepared>,
     strips: Vec<Strips>,
@@ -171,12 +204,26 @@ struct Widened {
 }
 
 impl Program {
-    /// Finds every buffer's address.
-    fn bind(&mut self, plan: &Plan) -> Result<()> {
+    /// Counts what it holds.
+    fn charge(&self, account: &Account) -> Result<Vec<Charge>> {
+        let sum = |list: &[Bytes]| list.iter().map(Bytes::len).sum::<usize>();
+        let parts = [
+            (self.arena.len(), Purpose::Arena),
+            (sum(&self.input_memory), Purpose::Input),
+            (sum(&self.output_memory), Purpose::Output),
+            (sum(&self.constants), Purpose::Constant),
+            (self.scratch_bytes, Purpose::Workspace),
+        ];
+        parts.into_iter().map(|(bytes, purpose)| account.charge(bytes, purpose)).collect()
+    }
+
+    /// Finds every buffer's address, those of states only if they were given.
+    fn bind(&mut self, plan: &Plan, with_states: bool) -> Result<()> {
         for buffer in &plan.buffers {
             let pointer = match &buffer.place {
                 Place::Input(i) => self.input_memory[*i].pointer(),
                 Place::Output(i) => self.output_memory[*i].pointer(),
+                Place::State(_) if !with_states => std::ptr::null_mut(),
                 Place::State(i) => {
                     let memory = state(&self.states, *i, buffer)?.downcast::<HostMemory>()?;
                     memory.bytes.pointer()
@@ -213,9 +260,10 @@ impl Program {
         let widened = 4 * plan.kernels.iter().map(copies).max().unwrap_or(0);
         self.widened = Bytes::zeroed(widened)?;
         self.scratch_bytes += widened;
-        for kernel in &plan.kernels {
+        for (i, kernel) in plan.kernels.iter().enumerate() {
+            let by_strip = plan.strips.iter().any(|strips| strips.kernels.contains(&i));
             let prepared = match &kernel.kind {
-                KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel)),
+                KernelKind::Loop(kernel) => Prepared::Loop(Tape::new(plan, kernel, by_strip)),
                 KernelKind::Library(kernel) => self.library(kernel)?,
             };
             self.kernels.push(prepared);

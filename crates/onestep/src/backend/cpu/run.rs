@@ -5,6 +5,7 @@ use super::lanes;
 use super::random;
 use super::tape::{Along, Derived, Home, LANES, OutTape, PARTIAL, PhaseTape, Places, Step, Stretches, Tape, Value};
 use super::tile::Isa;
+use super::vector::{Four, Vector};
 use crate::ir::{ArgOp, DType, ReduceOp};
 use crate::plan::Fold;
 
@@ -78,8 +79,8 @@ pub(super) unsafe fn run(isa: Isa, tape: &Tape, buffers: &Buffers, s: &mut Scrat
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(tape, buffers, s, blocks),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => run_here(steps_plain, tape, buffers, s, blocks),
-            Isa::Plain => run_here(steps_plain, tape, buffers, s, blocks),
+            Isa::Neon => run_here(steps_plain::<std::arch::aarch64::float32x4_t>, tape, buffers, s, blocks),
+            Isa::Plain => run_here(steps_plain::<Four>, tape, buffers, s, blocks),
         }
     }
 }
@@ -89,7 +90,7 @@ type Steps = unsafe fn(&[Step], &[OutTape], &Buffers, &mut Scratch, usize);
 
 /// The walk and the evaluation for a set of CPU features.
 macro_rules! compiled_for {
-    ($features:literal, $run:ident, $steps:ident) => {
+    ($features:literal, $vector:ident, $run:ident, $steps:ident) => {
         /// # Safety
         /// As [`run`], on a CPU with these features.
         #[cfg(target_arch = "x86_64")]
@@ -105,19 +106,19 @@ macro_rules! compiled_for {
         #[target_feature(enable = $features)]
         unsafe fn $steps(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
             // SAFETY: passed on from the caller.
-            unsafe { steps_here(steps, outs, buffers, s, n) }
+            unsafe { steps_here::<std::arch::x86_64::$vector>(steps, outs, buffers, s, n) }
         }
     };
 }
 
-compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", run_avx512, steps_avx512);
-compiled_for!("avx2,fma", run_avx2, steps_avx2);
+compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", __m512, run_avx512, steps_avx512);
+compiled_for!("avx2,fma", __m256, run_avx2, steps_avx2);
 
 /// # Safety
 /// As [`run`].
-unsafe fn steps_plain(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
+unsafe fn steps_plain<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     // SAFETY: passed on from the caller.
-    unsafe { steps_here(steps, outs, buffers, s, n) }
+    unsafe { steps_here::<V>(steps, outs, buffers, s, n) }
 }
 
 /// # Safety
@@ -130,7 +131,7 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
     }
     s.kept[..tape.kept].fill((0, 0));
     for phase in &tape.phases {
-        constants(phase, s);
+        constants(phase, s, tape.lanes);
         // SAFETY: passed on from the caller; the first block is a whole one.
         unsafe { steps(&phase.once, &phase.outs, buffers, s, phase.lanes) };
     }
@@ -140,10 +141,14 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
             points = tape.grid.advance(&mut s.variables.at[..axes]);
         }
         for phase in &tape.phases {
-            begin(phase, s);
+            // SAFETY: the gate is a constant or was computed above, and has at least one lane.
+            if phase.gate.is_some_and(|gate| unsafe { *s.sources[gate] } == 0) {
+                continue;
+            }
+            begin(phase, s, tape.lanes);
             let count = phase.rows.count();
             if count == 0 {
-                end(phase, s, tape.along);
+                end(tape, phase, s);
                 continue;
             }
             s.variables.at[axes..tape.variables].fill(0);
@@ -162,31 +167,31 @@ unsafe fn run_here(steps: Steps, tape: &Tape, buffers: &Buffers, s: &mut Scratch
                     outs(tape, phase, buffers, s, n, row);
                 }
             }
-            end(phase, s, tape.along);
+            end(tape, phase, s);
         }
     }
 }
 
 /// Fills the registers that hold a phase's constants.
-fn constants(phase: &PhaseTape, s: &mut Scratch) {
+fn constants(phase: &PhaseTape, s: &mut Scratch, lanes: usize) {
     for &(to, bits) in &phase.constants {
         if let Home::Register(register) = to.home {
-            s.registers[register].fill(bits);
+            s.registers[register][..lanes].fill(bits);
             s.sources[to.number] = s.registers[register].as_ptr();
         }
     }
 }
 
 /// Sets the carries that a phase folds into to their identities.
-fn begin(phase: &PhaseTape, s: &mut Scratch) {
+fn begin(phase: &PhaseTape, s: &mut Scratch, lanes: usize) {
     for out in &phase.outs {
         let OutTape::Reduce { fold, identity, carry, long, .. } = out else { continue };
-        s.carries[*carry].fill(*identity);
+        s.carries[*carry][..lanes].fill(*identity);
         if *long {
-            s.totals[*carry].fill(*identity);
+            s.totals[*carry][..lanes].fill(*identity);
         }
         if matches!(fold, Fold::Place(_)) {
-            s.places[*carry].fill(-1);
+            s.places[*carry][..lanes].fill(-1);
         }
     }
 }
@@ -256,8 +261,9 @@ unsafe fn outs(tape: &Tape, phase: &PhaseTape, buffers: &Buffers, s: &mut Scratc
                 fold_lanes(*op, *dtype, lanes, partial);
                 if *long && (row + 1).is_multiple_of(PARTIAL) {
                     // Every lane, for earlier blocks may have been longer than this one.
-                    fold_lanes(*op, *dtype, &s.carries[*carry], &mut s.totals[*carry]);
-                    s.carries[*carry].fill(0);
+                    let partial = &mut s.carries[*carry][..tape.lanes];
+                    fold_lanes(*op, *dtype, partial, &mut s.totals[*carry]);
+                    partial.fill(0);
                 }
             }
             OutTape::Reduce { fold: Fold::Place(op), value, carry, dtype, .. } => {
@@ -307,13 +313,14 @@ fn fold_lanes(op: ReduceOp, dtype: DType, lanes: &[u32], into: &mut [u32]) {
 /// Finishes a phase's folds: adds what was put aside and, along rows, folds the lanes to one in a fixed
 /// tree and spreads it.
 #[inline(always)]
-fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
+fn end(tape: &Tape, phase: &PhaseTape, s: &mut Scratch) {
+    let lanes = tape.lanes;
     if !phase.reduces {
-        if along == Along::Row {
+        if tape.along == Along::Row {
             for out in &phase.outs {
                 if let OutTape::Reduce { carry, .. } = out {
                     let value = s.carries[*carry][0];
-                    s.carries[*carry].fill(value);
+                    s.carries[*carry][..lanes].fill(value);
                 }
             }
         }
@@ -323,12 +330,12 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
         match out {
             OutTape::Store { .. } => {}
             OutTape::Reduce { fold: Fold::Value(op), carry, dtype, long, .. } => {
-                let (carries, totals) = (&mut s.carries[*carry], &s.totals[*carry]);
+                let (carries, totals) = (&mut s.carries[*carry][..lanes], &s.totals[*carry]);
                 if *long {
                     fold_lanes(*op, *dtype, totals, carries);
                 }
-                if along == Along::Row {
-                    let mut half = LANES / 2;
+                if tape.along == Along::Row {
+                    let mut half = lanes / 2;
                     while half > 0 {
                         let (low, high) = carries.split_at_mut(half);
                         fold_lanes(*op, *dtype, &high[..half], low);
@@ -339,10 +346,10 @@ fn end(phase: &PhaseTape, s: &mut Scratch, along: Along) {
                 }
             }
             OutTape::Reduce { fold: Fold::Place(op), carry, dtype, .. } => {
-                let (carries, places) = (&mut s.carries[*carry], &mut s.places[*carry]);
-                if along == Along::Row {
+                let (carries, places) = (&mut s.carries[*carry][..lanes], &mut s.places[*carry][..lanes]);
+                if tape.along == Along::Row {
                     let mut best = 0;
-                    for i in 1..LANES {
+                    for i in 1..lanes {
                         if places[i] < 0 {
                             continue;
                         }
@@ -395,7 +402,7 @@ fn derive(s: &mut Scratch, to: Derived, map: &Stretches, by: i64, remainder: boo
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
+unsafe fn steps_here<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     for step in steps {
         // SAFETY: a source has `n` valid lanes, set by an earlier step of this block; registers are distinct
         // from each other, and a step never writes a register it reads.
@@ -476,35 +483,20 @@ unsafe fn steps_here(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mu
             }
             Step::Choose { to, c, a, b } => s.sources[*to] = s.sources[if read(s, *c)[0] != 0 { *a } else { *b }],
             Step::Select { to, c, a, b } => lanes::select(read(s, *c), read(s, *a), read(s, *b), write(s, *to)),
-            Step::Scale { to, a, by } => {
-                let by = scalar(s, *by);
-                lanes::float(read(s, *a), write(s, *to), |a| a * by);
-            }
-            Step::MulAdd { to, a, b, c, scalars } => {
-                let (by, plus) = (scalar(s, *b), scalar(s, *c));
-                let to = write(s, *to);
-                match scalars {
-                    [true, true] => lanes::float(read(s, *a), to, |a| a * by + plus),
-                    [true, false] => lanes::floats(read(s, *a), read(s, *c), to, |a, c| a * by + c),
-                    [false, _] => lanes::three(read(s, *a), read(s, *b), read(s, *c), to, |a, b, c| a * b + c),
+            Step::Formula { to, formula, lanes, scalars } => {
+                for &to in to {
+                    write(s, to);
                 }
-            }
-            Step::MulSub { to, a, b, c, scalar: true } => {
-                let by = scalar(s, *b);
-                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| c - a * by);
-            }
-            Step::MulSub { to, a, b, c, scalar: false } => {
-                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a * b);
-            }
-            Step::DivSub { to, a, b, c } => {
-                lanes::three(read(s, *a), read(s, *b), read(s, *c), write(s, *to), |a, b, c| c - a / b);
-            }
-            Step::Products { to, a, b, c, d, scalars: true } => {
-                let (b, d) = (scalar(s, *b), scalar(s, *d));
-                lanes::floats(read(s, *a), read(s, *c), write(s, *to), |a, c| a * b + c * d);
-            }
-            Step::Products { to, a, b, c, d, scalars: false } => {
-                lanes::products(read(s, *a), read(s, *b), read(s, *c), read(s, *d), write(s, *to));
+                // SAFETY: each value has `n` lanes. A result lies in a register of its own or where an out stores,
+                // which only this step still reads, on the same lanes.
+                unsafe {
+                    formula.compute::<V>(
+                        |i| s.sources[lanes[i]].cast(),
+                        |i| scalar(s, scalars[i]),
+                        |i| s.sources[to[i].number].cast_mut().cast(),
+                        n,
+                    );
+                }
             }
             Step::SelectBy { to, op, a, b, x, y } => {
                 lanes::select_by(*op, [read(s, *a), read(s, *b)], [read(s, *x), read(s, *y)], write(s, *to));

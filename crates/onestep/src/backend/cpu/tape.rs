@@ -1,5 +1,5 @@
 //! A loop kernel compiled for the CPU: each phase's expressions as a list of instructions over registers
-//! of a few hundred lanes, and each index map split into what moves with the outer loops and a fixed
+//! of some hundred lanes, and each index map split into what moves with the outer loops and a fixed
 //! pattern across the lanes.
 //!
 //! Lanes run either along the grid (each lane is a grid point, the reduced space is walked one point at a
@@ -9,11 +9,12 @@
 //! Instructions are sorted by how often their value changes: once a run, once a block, or at every step of
 //! the walk. Only the last kind shares registers; the others keep theirs for as long as they hold.
 
+use super::formula::Formula;
 use crate::ir::DType;
 use crate::plan::Fold;
 
 /// Lanes of a register.
-pub(super) const LANES: usize = 256;
+pub(super) const LANES: usize = 1024;
 
 /// Rows after which a running f32 sum is put aside, so that long sums keep their precision.
 pub(super) const PARTIAL: usize = 256;
@@ -28,6 +29,8 @@ pub(super) enum Along {
 /// A compiled loop kernel.
 pub(super) struct Tape {
     pub along: Along,
+    /// As many as its longest block has, or the next power of two.
+    pub lanes: usize,
     pub grid: Blocks,
     pub phases: Vec<PhaseTape>,
     pub carries: usize,
@@ -52,6 +55,8 @@ pub(super) struct PhaseTape {
     pub reduces: bool,
     /// Lanes of a whole block.
     pub lanes: usize,
+    /// A value that stands for the whole run. Where it is 0, steps and outs would leave everything as it is.
+    pub gate: Option<usize>,
     pub constants: Vec<(Value, u32)>,
     /// What is the same for all blocks.
     pub once: Vec<Step>,
@@ -149,43 +154,13 @@ pub(super) enum Step {
         from: DType,
         into: DType,
     },
-    /// a · by, the same on all lanes
-    Scale {
-        to: Value,
-        a: usize,
-        by: usize,
-    },
-    /// a · b + c; whether b and c are the same on all lanes
-    MulAdd {
-        to: Value,
-        a: usize,
-        b: usize,
-        c: usize,
-        scalars: [bool; 2],
-    },
-    /// c - a · b; whether b is the same on all lanes
-    MulSub {
-        to: Value,
-        a: usize,
-        b: usize,
-        c: usize,
-        scalar: bool,
-    },
-    /// c - a / b
-    DivSub {
-        to: Value,
-        a: usize,
-        b: usize,
-        c: usize,
-    },
-    /// a · b + c · d; whether b and d are the same on all lanes
-    Products {
-        to: Value,
-        a: usize,
-        b: usize,
-        c: usize,
-        d: usize,
-        scalars: bool,
+    /// A formula over values of lanes and values that are the same on all lanes. No later step reads through memory
+    /// what it overwrites, but it may itself.
+    Formula {
+        to: Vec<Value>,
+        formula: Formula,
+        lanes: Vec<usize>,
+        scalars: Vec<usize>,
     },
     /// A comparison of floats and the choice that follows from it: x or y.
     SelectBy {
@@ -228,8 +203,8 @@ impl Step {
         matches!(self, Step::Load { kept: Some(_), .. })
     }
 
-    /// The value it computes into a register.
-    pub(super) fn target_mut(&mut self) -> Option<&mut Value> {
+    /// The values it computes into registers.
+    pub(super) fn targets_mut(&mut self) -> &mut [Value] {
         match self {
             Step::Load { to, .. }
             | Step::Index { to, .. }
@@ -240,14 +215,10 @@ impl Step {
             | Step::Compare { to, .. }
             | Step::Select { to, .. }
             | Step::Cast { to, .. }
-            | Step::Scale { to, .. }
-            | Step::MulAdd { to, .. }
-            | Step::MulSub { to, .. }
-            | Step::DivSub { to, .. }
-            | Step::Products { to, .. }
-            | Step::SelectBy { to, .. } => Some(to),
-            Step::Direct { .. } | Step::Carry { .. } | Step::Choose { .. } => None,
-            Step::LetDiv { .. } | Step::LetRem { .. } | Step::LetValue { .. } => None,
+            | Step::SelectBy { to, .. } => std::slice::from_mut(to),
+            Step::Formula { to, .. } => to,
+            Step::Direct { .. } | Step::Carry { .. } | Step::Choose { .. } => &mut [],
+            Step::LetDiv { .. } | Step::LetRem { .. } | Step::LetValue { .. } => &mut [],
         }
     }
 
@@ -258,14 +229,9 @@ impl Step {
             Step::Index { .. } | Step::Within { .. } | Step::LetDiv { .. } | Step::LetRem { .. } => {}
             Step::Random { seed, step, .. } => [seed[0], seed[1], *step].into_iter().for_each(f),
             Step::Unary { a, .. } | Step::Cast { a, .. } => f(*a),
-            Step::Scale { a, by: b, .. } | Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => {
-                [*a, *b].into_iter().for_each(f)
-            }
+            Step::Binary { a, b, .. } | Step::Compare { a, b, .. } => [*a, *b].into_iter().for_each(f),
             Step::Select { c, a, b, .. } | Step::Choose { c, a, b, .. } => [*c, *a, *b].into_iter().for_each(f),
-            Step::MulAdd { a, b, c, .. } | Step::MulSub { a, b, c, .. } | Step::DivSub { a, b, c, .. } => {
-                [*a, *b, *c].into_iter().for_each(f);
-            }
-            Step::Products { a, b, c, d, .. } => [*a, *b, *c, *d].into_iter().for_each(f),
+            Step::Formula { lanes, scalars, .. } => lanes.iter().chain(scalars).copied().for_each(f),
             Step::SelectBy { a, b, x, y, .. } => [*a, *b, *x, *y].into_iter().for_each(f),
             Step::LetValue { value, .. } => f(*value),
         }
@@ -273,6 +239,7 @@ impl Step {
 }
 
 /// Where the lanes of a block lie in a buffer. What no guard admits is `fill`.
+#[derive(PartialEq)]
 pub(super) struct Access {
     pub buffer: usize,
     pub dtype: DType,
@@ -283,6 +250,15 @@ pub(super) struct Access {
 }
 
 impl Access {
+    /// Whether the lanes of another lie in the same place, all of them valid in both.
+    pub(super) fn same_place(&self, other: &Access) -> bool {
+        let all = |access: &Access| {
+            access.gates.is_empty()
+                && !matches!(&access.places, Places::Stretches { ranges, .. } if !ranges.0.is_empty())
+        };
+        self.buffer == other.buffer && all(self) && all(other) && self.places == other.places
+    }
+
     /// The first lane's place, where all lanes always lie in memory as they would in a register.
     pub(super) fn direct(&self) -> Option<&Base> {
         match &self.places {
@@ -295,6 +271,7 @@ impl Access {
 }
 
 /// Places of the lanes of a block.
+#[derive(PartialEq)]
 pub(super) enum Places {
     /// All valid, in a pattern known in advance.
     Lanes(Map),
@@ -303,6 +280,7 @@ pub(super) enum Places {
 }
 
 /// A guard that is the same on all lanes.
+#[derive(PartialEq)]
 pub(super) struct Gate {
     pub expr: Base,
     pub low: i64,
@@ -310,10 +288,11 @@ pub(super) struct Gate {
 }
 
 /// Guards that differ from stretch to stretch, or within one; all of stretches of one length.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(super) struct Ranges(pub Vec<Range>);
 
 /// A guard that differs across lanes.
+#[derive(PartialEq)]
 pub(super) struct Range {
     pub expr: Stretches,
     pub low: i64,
@@ -335,7 +314,17 @@ pub(super) enum OutTape {
     },
 }
 
+impl OutTape {
+    /// The value that becomes it.
+    pub(super) fn value_mut(&mut self) -> &mut usize {
+        match self {
+            OutTape::Store { value, .. } | OutTape::Reduce { value, .. } => value,
+        }
+    }
+}
+
 /// The part of an index map that is the same on all lanes.
+#[derive(PartialEq)]
 pub(super) struct Base {
     pub offset: i64,
     /// Variables (numbered through grid, reduced space and derived ones) with coefficients.
@@ -343,6 +332,7 @@ pub(super) struct Base {
 }
 
 /// An index map: a part that moves with the loops and a pattern across the lanes.
+#[derive(PartialEq)]
 pub(super) struct Map {
     pub base: Base,
     pub lanes: Pattern,
@@ -350,6 +340,7 @@ pub(super) struct Map {
 
 /// An index map that is looked at once for each stretch of lanes: within one it stays, or moves by one from lane to
 /// lane.
+#[derive(PartialEq)]
 pub(super) struct Stretches {
     /// Lanes of a stretch.
     pub len: usize,
@@ -363,6 +354,7 @@ pub(super) struct Stretches {
 }
 
 /// How a map moves across the lanes of a block.
+#[derive(PartialEq)]
 pub(super) enum Pattern {
     Uniform,
     Contiguous,
@@ -393,14 +385,14 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Blocks of up to [`LANES`] elements.
-    pub(super) fn lanes(extents: &[usize]) -> Self {
+    /// Blocks of up to [`LANES`] elements, each of them at one place of the first `walked` axes.
+    pub(super) fn lanes(extents: &[usize], walked: usize) -> Self {
         if extents.is_empty() {
             return Blocks { extents: vec![1], axis: 0, chunk: 1, inner: 1 };
         }
         let mut axis = extents.len() - 1;
         let mut inner = 1;
-        while axis > 0 && extents[axis] * inner * 2 <= LANES {
+        while axis > walked && extents[axis] * inner * 2 <= LANES {
             inner *= extents[axis];
             axis -= 1;
         }
@@ -506,4 +498,27 @@ pub(super) fn stretch(table: &[i64], step: i64) -> usize {
 
 pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_stay_within_a_place_of_the_axes_that_are_walked() {
+        for extents in [[32, 16, 16], [32, 3, 7], [2, 1, 5000], [4, 40, 1]] {
+            let strip: usize = extents[1..].iter().product();
+            let blocks = Blocks::lanes(&extents, 1);
+            let mut at = vec![0; extents.len()];
+            let mut met = 0;
+            for block in 0..blocks.count() {
+                let n = blocks.start(block, &mut at);
+                assert_eq!(blocks.number(&at), met);
+                assert_eq!(met / strip, (met + n - 1) / strip, "{extents:?}: block {block} has lanes of two strips");
+                met += n;
+            }
+            assert_eq!(met, strip * extents[0]);
+            assert!(blocks.count().is_multiple_of(extents[0]));
+        }
+    }
 }

@@ -146,6 +146,19 @@ impl Gpu {
         // SAFETY: promised by the caller.
         unsafe { result::memcpy_dtoh_async(to, from, self.stream) }.map_err(|e| failed("copy from the device", e))
     }
+
+    /// Queues a copy from one place of its memory to another.
+    ///
+    /// # Safety
+    /// So many bytes must lie at both places until the copy is done, and not overlap.
+    pub(super) unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.enter()?;
+        // SAFETY: promised by the caller.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(|e| failed("copy on the device", e))
+    }
 }
 
 impl Drop for Gpu {
@@ -305,6 +318,29 @@ impl Pinned {
         // SAFETY: promised by the caller; the fence keeps others away until the copy is done.
         unsafe { gpu.download(from, &mut self.bytes_mut()[..bytes]) }?;
         self.copied.record()?;
+        Ok(self.copied.clone())
+    }
+
+    /// Queues copies from several places of the device, each an address and a number of bytes, to its beginning, one
+    /// behind the other, and says when they are done. If one cannot be queued, those before it are waited for.
+    ///
+    /// # Safety
+    /// So many bytes must lie at each place, and all together fit.
+    pub(super) unsafe fn gather(&mut self, parts: &[(u64, usize)]) -> Result<Arc<Event>> {
+        let (gpu, mut at) = (self.gpu.clone(), 0);
+        let mut queue = || -> Result<()> {
+            for &(from, bytes) in parts.iter().filter(|(_, bytes)| *bytes > 0) {
+                // SAFETY: promised by the caller; the fence keeps others away until the copies are done.
+                unsafe { gpu.download(from, &mut self.bytes_mut()[at..at + bytes]) }?;
+                at += bytes;
+            }
+            self.copied.record()
+        };
+        if let Err(e) = queue() {
+            // What a failed device still does is not to be waited for.
+            let _ = gpu.wait();
+            return Err(e);
+        }
         Ok(self.copied.clone())
     }
 

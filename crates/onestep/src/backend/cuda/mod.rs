@@ -10,10 +10,12 @@ mod hazards;
 mod program;
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::memory::{Block, Pool, Purpose, Ring};
-use super::{Backend, Executable, Memory, StateMemory, check_state};
+use super::memory::{Block, Pool, Purpose, Ring, Statistics, rounded};
+use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, download_now, planned_blocks};
+use crate::codegen::{self, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
@@ -30,6 +32,10 @@ const LIBRARY_DOTS: u64 = 1 << 24;
 /// Slots of the staging ring, and bytes of each.
 const SLOTS: usize = 4;
 const SLOT_BYTES: usize = 4 << 20;
+/// As many and as large for what is asked for and not waited for: a few numbers each time. Who holds them all does
+/// not keep uploads waiting.
+const ANSWERS: usize = 4;
+const ANSWER_BYTES: usize = 4 << 10;
 
 /// A GPU.
 pub(super) struct Cuda(Arc<Shared>);
@@ -39,6 +45,7 @@ struct Shared {
     gpu: Arc<Gpu>,
     pool: Pool<GpuMemory>,
     ring: OnceLock<Ring<Pinned>>,
+    answers: OnceLock<Ring<Pinned>>,
     blas: OnceLock<Arc<Blas>>,
     cache: Cache,
 }
@@ -49,19 +56,24 @@ impl Cuda {
         let gpu = Arc::new(Gpu::open(ordinal)?);
         compiler::present()?;
         let pool = Pool::new(GpuMemory(gpu.clone()), None);
-        let (ring, blas, cache) = (OnceLock::new(), OnceLock::new(), Cache::of_user());
-        Ok(Cuda(Arc::new(Shared { gpu, pool, ring, blas, cache })))
+        let (ring, answers, blas) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Cuda(Arc::new(Shared { gpu, pool, ring, answers, blas, cache: Cache::of_user() })))
     }
 }
 
 impl Shared {
-    /// The way there and back, made when it is first needed.
+    /// The way there and back.
     fn ring(&self) -> Result<&Ring<Pinned>> {
-        if let Some(ring) = self.ring.get() {
+        self.made(&self.ring, SLOTS, SLOT_BYTES)
+    }
+
+    /// A ring, made when it is first needed.
+    fn made<'a>(&self, ring: &'a OnceLock<Ring<Pinned>>, slots: usize, bytes: usize) -> Result<&'a Ring<Pinned>> {
+        if let Some(ring) = ring.get() {
             return Ok(ring);
         }
-        let ring = self.pool.staging(SLOTS, SLOT_BYTES, |bytes| Pinned::new(&self.gpu, bytes))?;
-        Ok(self.ring.get_or_init(|| ring))
+        let new = self.pool.staging(slots, bytes, |bytes| Pinned::new(&self.gpu, bytes))?;
+        Ok(ring.get_or_init(|| new))
     }
 
     /// The library for products, opened when it is first needed.
@@ -86,9 +98,8 @@ impl Shared {
         let mut bytes = vec![0; block.bytes()];
         let from = *block.raw();
         // SAFETY: as above.
-        let copy = |slot: &mut Pinned, range: std::ops::Range<usize>| unsafe {
-            slot.download(from + range.start as u64, range.len())
-        };
+        let copy =
+            |slot: &mut Pinned, range: Range<usize>| unsafe { slot.download(from + range.start as u64, range.len()) };
         self.ring()?.download(&mut bytes, copy)?;
         Ok(bytes)
     }
@@ -124,6 +135,8 @@ impl Backend for Cuda {
             nest_work: u64::MAX,
             library_dots: if blas::present() { LIBRARY_DOTS } else { 0 },
             tile_work: TILE_WORK,
+            matrix_units: self.0.gpu.architecture >= 80,
+            tf32: self.0.gpu.architecture >= 80,
             ..Target::default()
         }
     }
@@ -137,6 +150,47 @@ impl Backend for Cuda {
 
     fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
         Ok(Box::new(program::Program::new(&self.0, graph, plan, states)?))
+    }
+
+    fn program_bytes(&self, _: &Graph, plan: &Plan) -> Result<usize> {
+        let tiling = Tiling { multiprocessors: self.0.gpu.multiprocessors };
+        let scratch = |kernels| Ok(codegen::print_tiled(plan, kernels, tiling)?.1);
+        let scratch = codegen::launches(plan).into_iter().map(scratch).collect::<Result<Vec<_>>>()?;
+        let blocks = planned_blocks(plan).chain(scratch.into_iter().filter(|&bytes| bytes > 0));
+        Ok(blocks.map(|bytes| rounded(bytes).unwrap_or(usize::MAX)).fold(0, usize::saturating_add))
+    }
+
+    fn download_later(&self, memory: &[&Memory]) -> Result<Box<dyn Pending>> {
+        let states = memory.iter().map(|m| m.downcast::<CudaMemory>()).collect::<Result<Vec<_>>>()?;
+        if states.iter().any(|state| !Arc::ptr_eq(&state.shared, &self.0)) {
+            return download_now(memory);
+        }
+        let parts: Vec<(u64, usize)> = states.iter().map(|s| (*s.block.raw(), s.block.bytes())).collect();
+        let bytes = parts.iter().map(|(_, bytes)| bytes).sum();
+        let answers = self.0.made(&self.0.answers, ANSWERS, ANSWER_BYTES)?;
+        // SAFETY: the parts are whole blocks, which the pool does not hand out again before the copies in the queue,
+        // and fit into the slot, as `request` sees to.
+        match answers.request(bytes, |slot| unsafe { slot.gather(&parts) })? {
+            Some(answer) => Ok(Box::new(answer)),
+            None => download_now(memory),
+        }
+    }
+
+    fn shares_host_memory(&self) -> bool {
+        false
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.0.pool.statistics())
+    }
+
+    fn available(&self) -> Option<usize> {
+        self.0.pool.available()
+    }
+
+    fn limit_memory(&self, bytes: usize) -> Result<()> {
+        self.0.pool.set_limit(Some(bytes));
+        Ok(())
     }
 }
 
@@ -158,6 +212,19 @@ impl StateMemory for CudaMemory {
 
     fn bytes(&self) -> usize {
         self.block.bytes()
+    }
+
+    fn copy_from(&self, at: usize, source: &dyn StateMemory, from: Range<usize>) -> Result<bool> {
+        let source = source.as_any().downcast_ref::<CudaMemory>();
+        let Some(source) = source.filter(|source| Arc::ptr_eq(&source.shared, &self.shared)) else {
+            return Ok(false);
+        };
+        assert!(from.end <= source.bytes() && at + from.len() <= self.bytes(), "onestep bug: bytes {from:?}");
+        let (first, to) = (*source.block.raw() + from.start as u64, *self.block.raw() + at as u64);
+        // SAFETY: both ranges lie in blocks that the pool does not hand out again before the copy in the queue, and
+        // the two are distinct.
+        unsafe { self.shared.gpu.copy(first, to, from.len()) }?;
+        Ok(true)
     }
 
     fn as_any(&self) -> &dyn Any {

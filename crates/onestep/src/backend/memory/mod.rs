@@ -40,14 +40,18 @@
 //! # Ok::<(), onestep::Error>(())
 //! ```
 
+mod account;
 mod batch;
 mod pool;
+mod size;
 mod staging;
 mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, Charge};
 pub use batch::largest_batch;
-pub use pool::{Block, Capacity, Pool, RawMemory};
-pub use staging::{Fence, Lease, Ring, Slot, pieces};
+pub use pool::{Block, Capacity, Pool, RawMemory, rounded};
+pub use size::Size;
+pub use staging::{Answer, Fence, Lease, Ring, Slot, pieces};
 pub use statistics::{Purpose, Statistics, Usage};

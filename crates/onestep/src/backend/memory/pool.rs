@@ -12,8 +12,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::size::Size;
 use super::staging::{Ring, Slot};
-use super::statistics::{Purpose, Size, Statistics};
+use super::statistics::{Purpose, Statistics};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The smallest block.
@@ -120,6 +121,16 @@ impl<D: RawMemory> Pool<D> {
     /// Gives all cached blocks back to the device; the number of bytes they were.
     pub fn trim(&self) -> usize {
         self.0.trim(&mut self.0.lock())
+    }
+
+    /// Holds at most so many bytes from now on, in use and cached; `None` for as much as the device has. What is in
+    /// use stays.
+    pub fn set_limit(&self, limit: Option<usize>) {
+        let mut inner = self.0.lock();
+        inner.statistics.limit = limit;
+        if limit.is_some_and(|limit| inner.statistics.held() > limit) {
+            self.0.trim(&mut inner);
+        }
     }
 
     /// What is in use, cached and counted now.
@@ -311,7 +322,7 @@ impl<D: RawMemory> fmt::Debug for Block<D> {
 }
 
 /// The size of the block for a request; `None` if no number can say it.
-pub(super) fn rounded(bytes: usize) -> Option<usize> {
+pub fn rounded(bytes: usize) -> Option<usize> {
     let bytes = bytes.max(SMALLEST);
     bytes.checked_next_multiple_of(((1 << bytes.ilog2()) / 4).min(LARGEST_STEP))
 }

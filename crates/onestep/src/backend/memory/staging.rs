@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::backend::Pending;
 use crate::error::Result;
 
 /// Says when the device has done what was submitted up to a point.
@@ -163,6 +164,39 @@ impl<S: Slot> Ring<S> {
     }
 }
 
+impl<S: Slot> Ring<S> {
+    /// Asks the device for bytes that fit into a slot, and does not wait for them: `copy` submits the copies to the
+    /// beginning of the slot, and gives the fence after them; if it fails, it leaves nothing under way. `None`
+    /// without a copy if no slot is free now, or none is large enough.
+    pub fn request(&self, bytes: usize, copy: impl FnOnce(&mut S) -> Result<S::Fence>) -> Result<Option<Answer<S>>> {
+        if bytes > self.slot_bytes() {
+            return Ok(None);
+        }
+        let Some(mut lease) = self.try_acquire()? else { return Ok(None) };
+        let fence = copy(lease.memory())?;
+        lease.attach(fence);
+        Ok(Some(Answer { lease, bytes }))
+    }
+}
+
+/// Bytes on their way into a slot of a ring, which has it back when this is dropped.
+pub struct Answer<S: Slot> {
+    lease: Lease<S>,
+    bytes: usize,
+}
+
+impl<S: Slot> Pending for Answer<S> {
+    fn is_done(&self) -> Result<bool> {
+        self.lease.is_done()
+    }
+
+    fn wait(mut self: Box<Self>) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.bytes];
+        self.lease.read(0, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
 impl<S: Slot> Clone for Ring<S> {
     fn clone(&self) -> Self {
         Ring(Arc::clone(&self.0))
@@ -224,6 +258,14 @@ impl<S: Slot> Lease<S> {
     /// Waits until the device is done with the slot.
     pub fn wait(&mut self) -> Result<()> {
         self.entry().wait()
+    }
+
+    /// Whether the device is done with the slot, without waiting. Fails if the device did.
+    pub fn is_done(&self) -> Result<bool> {
+        match self.entry.as_ref().and_then(|entry| entry.fence.as_ref()) {
+            Some(fence) => fence.is_done(),
+            None => Ok(true),
+        }
     }
 }
 

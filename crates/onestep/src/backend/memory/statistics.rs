@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::size::Size;
+
 /// What a block of memory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -161,19 +163,6 @@ impl fmt::Display for Statistics {
         match self.limit {
             Some(limit) => write!(f, " of at most {}", Size(limit)),
             None => Ok(()),
-        }
-    }
-}
-
-/// A number of bytes, printed in the unit that suits it.
-pub(super) struct Size(pub(super) usize);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-        match units.iter().find(|(_, shift)| self.0 >> shift > 0) {
-            Some((unit, shift)) => write!(f, "{:.1} {unit}", self.0 as f64 / f64::from(1u32 << shift)),
-            None => write!(f, "{} B", self.0),
         }
     }
 }

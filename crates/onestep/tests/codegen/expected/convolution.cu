@@ -5,7 +5,8 @@ extern "C" __global__ void __launch_bounds__(256) k0(
     float* b4) {
   __shared__ float4 staged[1024];
   float* const shared = reinterpret_cast<float*>(staged);
-  take_turn();
+  float* const sums = reinterpret_cast<float*>(staged);
+  __shared__ Ints4 a_steps[32];
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
@@ -13,6 +14,12 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   const int n0 = tile / 16 % 1 * 16;
   const int k_first = part * 72;
   const int k_end = min(k_first + 72, 72);
+  for (int at = thread; at < 32; at += 256) {
+    const int k = k_first + at * 4;
+    a_steps[at].at[0] = k / 24;
+    a_steps[at].at[1] = k / 8 % 3;
+    a_steps[at].at[2] = 128 * (k / 24) + k % 24;
+  }
   float a_next[2][4];
   bool a_in[2];
   int a_map0[2];
@@ -22,12 +29,9 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   for (int i = 0; i < 2; ++i) {
     const int own = m0 + (thread + i * 256) % 16;
     a_in[i] = own < 256;
-    const int g0 = own / 64;
-    const int g1 = own / 8 % 8;
-    const int g2 = own % 8;
-    a_map0[i] = 2 * g1 - 1;
-    a_map1[i] = 2 * g2 - 1;
-    a_map2[i] = 2048 * g0 + 256 * g1 + 16 * g2 - 136;
+    a_map0[i] = 2 * (own / 8 % 8) + -1;
+    a_map1[i] = 2 * (own % 8) + -1;
+    a_map2[i] = 256 * (own / 8) + 16 * (own % 8) + -136;
   }
   float b_next[2][4];
   bool b_in[2];
@@ -36,27 +40,26 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   for (int i = 0; i < 2; ++i) {
     const int own = n0 + (thread + i * 256) % 16;
     b_in[i] = own < 8;
-    const int g3 = own;
-    b_map0[i] = 72 * g3;
+    b_map0[i] = 72 * own;
   }
   float sum[4][4] = {};
   const int group = thread / 16;
   const int own_n = thread % 16 % 4 * 4;
   const int own_m = thread % 16 / 4 * 4;
+  take_turn();
+  __syncthreads();
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    const int r0 = k / 24;
-    const int r1 = k / 8 % 3;
-    const int r2 = k % 8;
-    const int q0 = a_map0[i] + r0;
-    const int q1 = a_map1[i] + r1;
+    const Ints4 step = a_steps[(unsigned)(k - k_first) / 4u];
+    const int q0 = a_map0[i] + step.at[0];
+    const int q1 = a_map1[i] + step.at[1];
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
-    if (a_in[i] && k < k_end && q0 >= 0 && q0 < 16 && q1 >= 0 && q1 < 16) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + 128 * r0 + 8 * r1 + r2));
+    if (a_in[i] && k < k_end && (unsigned)q0 < 16u && (unsigned)q1 < 16u) {
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + step.at[2]));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -66,15 +69,12 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    const int r0 = k / 24;
-    const int r1 = k / 8 % 3;
-    const int r2 = k % 8;
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
     if (b_in[i] && k < k_end) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * r0 + 8 * r1 + r2));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + k));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -107,17 +107,15 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int k = k0 + 80 + (thread + i * 256) / 16 * 4;
-        const int r0 = k / 24;
-        const int r1 = k / 8 % 3;
-        const int r2 = k % 8;
-        const int q0 = a_map0[i] + r0;
-        const int q1 = a_map1[i] + r1;
+        const Ints4 step = a_steps[(unsigned)(k - k_first) / 4u];
+        const int q0 = a_map0[i] + step.at[0];
+        const int q1 = a_map1[i] + step.at[1];
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
-        if (a_in[i] && k < k_end && q0 >= 0 && q0 < 16 && q1 >= 0 && q1 < 16) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + 128 * r0 + 8 * r1 + r2));
+        if (a_in[i] && k < k_end && (unsigned)q0 < 16u && (unsigned)q1 < 16u) {
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + step.at[2]));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -127,15 +125,12 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int k = k0 + 80 + (thread + i * 256) / 16 * 4;
-        const int r0 = k / 24;
-        const int r1 = k / 8 % 3;
-        const int r2 = k % 8;
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
         if (b_in[i] && k < k_end) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * r0 + 8 * r1 + r2));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + k));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];
@@ -146,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(256) k0(
     const int k_count = min(k_end - k0, 80);
 #pragma unroll 8
     for (int k = group; k < k_count; k += 16) {
-      const float4 x = *reinterpret_cast<const float4*>(shared + k * 20 + own_m);
+      const float4 x = *reinterpret_cast<const float4*>(shared + 0 + k * 20 + own_m);
       const float4 y = *reinterpret_cast<const float4*>(shared + 1600 + k * 20 + own_n);
       const float xs[4] = {x.x, x.y, x.z, x.w};
       const float ys[4] = {y.x, y.y, y.z, y.w};
@@ -160,28 +155,51 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    *reinterpret_cast<float4*>(shared + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+    *reinterpret_cast<float4*>(sums + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
   }
   __syncthreads();
-  for (int at = thread; at < 256; at += 256) {
-    const int place = at;
-    float c0 = 0.0f;
-#pragma unroll
-    for (int g = 0; g < 16; ++g) c0 += shared[g * 256 + place];
-    const int m = m0 + at / 16;
-    const int n = n0 + at % 16;
+  for (int at = thread; at < 64; at += 256) {
+    const float* const from = sums + (at / 4) * 16 + at % 4 * 4;
+    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of1 = *reinterpret_cast<const float4*>(from + 256);
+    const float4 of2 = *reinterpret_cast<const float4*>(from + 512);
+    const float4 of3 = *reinterpret_cast<const float4*>(from + 768);
+    const float4 of4 = *reinterpret_cast<const float4*>(from + 1024);
+    const float4 of5 = *reinterpret_cast<const float4*>(from + 1280);
+    const float4 of6 = *reinterpret_cast<const float4*>(from + 1536);
+    const float4 of7 = *reinterpret_cast<const float4*>(from + 1792);
+    const float4 of8 = *reinterpret_cast<const float4*>(from + 2048);
+    const float4 of9 = *reinterpret_cast<const float4*>(from + 2304);
+    const float4 of10 = *reinterpret_cast<const float4*>(from + 2560);
+    const float4 of11 = *reinterpret_cast<const float4*>(from + 2816);
+    const float4 of12 = *reinterpret_cast<const float4*>(from + 3072);
+    const float4 of13 = *reinterpret_cast<const float4*>(from + 3328);
+    const float4 of14 = *reinterpret_cast<const float4*>(from + 3584);
+    const float4 of15 = *reinterpret_cast<const float4*>(from + 3840);
+    const int m = m0 + at / 4;
+    const int n = n0 + at % 4 * 4;
     if (m >= 256 || n >= 8) continue;
+    const float whole[4] = {of0.x + of1.x + of2.x + of3.x + of4.x + of5.x + of6.x + of7.x + of8.x + of9.x + of10.x + of11.x + of12.x + of13.x + of14.x + of15.x, of0.y + of1.y + of2.y + of3.y + of4.y + of5.y + of6.y + of7.y + of8.y + of9.y + of10.y + of11.y + of12.y + of13.y + of14.y + of15.y, of0.z + of1.z + of2.z + of3.z + of4.z + of5.z + of6.z + of7.z + of8.z + of9.z + of10.z + of11.z + of12.z + of13.z + of14.z + of15.z, of0.w + of1.w + of2.w + of3.w + of4.w + of5.w + of6.w + of7.w + of8.w + of9.w + of10.w + of11.w + of12.w + of13.w + of14.w + of15.w};
+    const float (&c0)[4] = whole;
     const int g0 = m / 64;
     const int g1 = m / 8 % 8;
     const int g2 = m % 8;
-    const int g3 = n;
-    const float e0 = c0;
+    const int g3_first = n;
     const float e1 = 1.0f;
-    const float e2 = tanhf(e0);
-    const float e3 = e2 * e2;
-    const float e4 = e1 - e3;
-    b2[512 * g0 + 64 * g1 + 8 * g2 + g3] = e0;
-    b4[512 * g0 + 64 * g1 + 8 * g2 + g3] = e4;
+    Floats4 s0 = Floats4{};
+    Floats4 s1 = Floats4{};
+    #pragma unroll
+    for (int part = 0; part < 4; part += 1) {
+      const int g3 = g3_first + part;
+      const float e0 = c0[part];
+      const float e2 = tanhf(e0);
+      const float e3 = e2 * e2;
+      const float e4 = e1 - e3;
+      s0.at[part] = e0;
+      s1.at[part] = e4;
+    }
+    *reinterpret_cast<Floats4*>(b2 + (512 * g0 + 64 * g1 + 8 * g2 + g3_first)) = s0;
+    *reinterpret_cast<Floats4*>(b4 + (512 * g0 + 64 * g1 + 8 * g2 + g3_first)) = s1;
   }
 }
 
@@ -191,7 +209,9 @@ extern "C" __global__ void __launch_bounds__(256) k3(
     float* b8) {
   __shared__ float4 staged[1024];
   float* const shared = reinterpret_cast<float*>(staged);
-  take_turn();
+  float* const sums = reinterpret_cast<float*>(staged);
+  __shared__ Ints8 a_steps[16];
+  __shared__ Ints4 b_steps[64];
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
@@ -201,6 +221,14 @@ extern "C" __global__ void __launch_bounds__(256) k3(
   const int g4 = (tile / 16) % 2;
   const int k_first = part * 32;
   const int k_end = min(k_first + 32, 32);
+  for (int at = thread; at < 16; at += 256) {
+    const int k = k_first + at * 4;
+    a_steps[at].at[0] = -1 * (k / 16);
+    a_steps[at].at[1] = -1 * (k / 8 % 2);
+    a_steps[at].at[2] = 2 * (k / 16);
+    a_steps[at].at[3] = 2 * (k / 8 % 2);
+    a_steps[at].at[4] = -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8;
+  }
   float a_next[1][4];
   bool a_in[1];
   int a_map0[1];
@@ -208,69 +236,61 @@ extern "C" __global__ void __launch_bounds__(256) k3(
   int a_map2[1];
   int a_map3[1];
   int a_map4[1];
-  int a_map5[1];
-  int a_map6[1];
-  int a_map7[1];
-  int a_map8[1];
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int own = m0 + (thread + i * 256) % 16;
     a_in[i] = own < 256;
-    const int g0 = own / 64;
-    const int g1 = own / 8 % 8;
-    const int g3 = own % 8;
-    a_map0[i] = g2 + 1;
-    a_map1[i] = g2 + 1;
-    a_map2[i] = g4 + 1;
-    a_map3[i] = g4 + 1;
-    a_map4[i] = g1;
-    a_map5[i] = g3;
-    a_map6[i] = 0;
-    a_map7[i] = 0;
-    a_map8[i] = 512 * g0 + 64 * g1 + 8 * g3;
+    const int l0 = floor_div<int>(g2 + 1, 2);
+    const int l1 = floor_rem<int>(g2 + 1, 2);
+    const int l2 = floor_div<int>(g4 + 1, 2);
+    const int l3 = floor_rem<int>(g4 + 1, 2);
+    a_map0[i] = own / 8 % 8 + l0;
+    a_map1[i] = own % 8 + l2;
+    a_map2[i] = l1;
+    a_map3[i] = l3;
+    a_map4[i] = 8 * own + 64 * l0 + 8 * l2;
+  }
+  for (int at = thread; at < 64; at += 256) {
+    const int k = k_first + at * 1;
+    b_steps[at].at[0] = 2 * (k / 16);
+    b_steps[at].at[1] = 2 * (k / 8 % 2);
+    b_steps[at].at[2] = 48 * (k / 16) + 16 * (k / 8 % 2) + 72 * (k % 8);
   }
   float b_next[1][4];
   bool b_in[1];
+  int b_map0[1];
   int b_map1[1];
-  int b_map3[1];
-  int b_map4[1];
-  int b_map5[1];
-  int b_map6[1];
+  int b_map2[1];
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int own = n0 + (thread + i * 256) % 4 * 4;
     b_in[i] = own < 8;
-    const int g5 = own;
-    b_map1[i] = g2 + 1;
-    b_map3[i] = g4 + 1;
-    b_map4[i] = 0;
-    b_map5[i] = 0;
-    b_map6[i] = g5;
+    const int l1 = floor_rem<int>(g2 + 1, 2);
+    const int l3 = floor_rem<int>(g4 + 1, 2);
+    b_map0[i] = l1;
+    b_map1[i] = l3;
+    b_map2[i] = own + 24 * l1 + 8 * l3;
   }
   float sum[4][4] = {};
   const int group = thread / 16;
   const int own_n = thread % 16 % 4 * 4;
   const int own_m = thread % 16 / 4 * 4;
+  take_turn();
+  __syncthreads();
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    const int r0 = k / 16;
-    const int r1 = k / 8 % 2;
-    const int r2 = k % 8;
-    const int l0 = floor_div<int>(a_map0[i], 2);
-    const int l1 = floor_rem<int>(a_map1[i], 2);
-    const int l2 = floor_div<int>(a_map2[i], 2);
-    const int l3 = floor_rem<int>(a_map3[i], 2);
-    const int q0 = a_map4[i] + -r0 + l0;
-    const int q1 = a_map5[i] + -r1 + l2;
-    const int q2 = a_map6[i] + 2 * r0 + l1;
-    const int q3 = a_map7[i] + 2 * r1 + l3;
+    const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
+    const int q0 = a_map0[i] + step.at[0];
+    const int q1 = a_map1[i] + step.at[1];
+    const int q2 = a_map2[i] + step.at[2];
+    const int q3 = a_map3[i] + step.at[3];
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
-    if (a_in[i] && k < k_end && q0 >= 0 && q0 < 8 && q1 >= 0 && q1 < 8 && q2 >= 0 && q2 < 3 && q3 >= 0 && q3 < 3) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map8[i] + -64 * r0 - 8 * r1 + r2 + 64 * l0 + 8 * l2));
+    if (a_in[i] && k < k_end && (unsigned)q0 < 8u && (unsigned)q1 < 8u && (unsigned)q2 < 3u && (unsigned)q3 < 3u) {
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -280,19 +300,15 @@ extern "C" __global__ void __launch_bounds__(256) k3(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const int r0 = k / 16;
-    const int r1 = k / 8 % 2;
-    const int r2 = k % 8;
-    const int l1 = floor_rem<int>(b_map1[i], 2);
-    const int l3 = floor_rem<int>(b_map3[i], 2);
-    const int q0 = b_map4[i] + 2 * r0 + l1;
-    const int q1 = b_map5[i] + 2 * r1 + l3;
+    const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
+    const int q0 = b_map0[i] + step.at[0];
+    const int q1 = b_map1[i] + step.at[1];
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
-    if (b_in[i] && k < k_end && q0 >= 0 && q0 < 3 && q1 >= 0 && q1 < 3) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map6[i] + 48 * r0 + 16 * r1 + 72 * r2 + 24 * l1 + 8 * l3));
+    if (b_in[i] && k < k_end && (unsigned)q0 < 3u && (unsigned)q1 < 3u) {
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + step.at[2]));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -322,23 +338,17 @@ extern "C" __global__ void __launch_bounds__(256) k3(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 32 + (thread + i * 256) / 16 * 4;
-        const int r0 = k / 16;
-        const int r1 = k / 8 % 2;
-        const int r2 = k % 8;
-        const int l0 = floor_div<int>(a_map0[i], 2);
-        const int l1 = floor_rem<int>(a_map1[i], 2);
-        const int l2 = floor_div<int>(a_map2[i], 2);
-        const int l3 = floor_rem<int>(a_map3[i], 2);
-        const int q0 = a_map4[i] + -r0 + l0;
-        const int q1 = a_map5[i] + -r1 + l2;
-        const int q2 = a_map6[i] + 2 * r0 + l1;
-        const int q3 = a_map7[i] + 2 * r1 + l3;
+        const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
+        const int q0 = a_map0[i] + step.at[0];
+        const int q1 = a_map1[i] + step.at[1];
+        const int q2 = a_map2[i] + step.at[2];
+        const int q3 = a_map3[i] + step.at[3];
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
-        if (a_in[i] && k < k_end && q0 >= 0 && q0 < 8 && q1 >= 0 && q1 < 8 && q2 >= 0 && q2 < 3 && q3 >= 0 && q3 < 3) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map8[i] + -64 * r0 - 8 * r1 + r2 + 64 * l0 + 8 * l2));
+        if (a_in[i] && k < k_end && (unsigned)q0 < 8u && (unsigned)q1 < 8u && (unsigned)q2 < 3u && (unsigned)q3 < 3u) {
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -348,19 +358,15 @@ extern "C" __global__ void __launch_bounds__(256) k3(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 32 + (thread + i * 256) / 4;
-        const int r0 = k / 16;
-        const int r1 = k / 8 % 2;
-        const int r2 = k % 8;
-        const int l1 = floor_rem<int>(b_map1[i], 2);
-        const int l3 = floor_rem<int>(b_map3[i], 2);
-        const int q0 = b_map4[i] + 2 * r0 + l1;
-        const int q1 = b_map5[i] + 2 * r1 + l3;
+        const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
+        const int q0 = b_map0[i] + step.at[0];
+        const int q1 = b_map1[i] + step.at[1];
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
-        if (b_in[i] && k < k_end && q0 >= 0 && q0 < 3 && q1 >= 0 && q1 < 3) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map6[i] + 48 * r0 + 16 * r1 + 72 * r2 + 24 * l1 + 8 * l3));
+        if (b_in[i] && k < k_end && (unsigned)q0 < 3u && (unsigned)q1 < 3u) {
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + step.at[2]));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];
@@ -371,7 +377,7 @@ extern "C" __global__ void __launch_bounds__(256) k3(
     const int k_count = min(k_end - k0, 32);
 #pragma unroll 8
     for (int k = group; k < k_count; k += 16) {
-      const float4 x = *reinterpret_cast<const float4*>(shared + k * 20 + own_m);
+      const float4 x = *reinterpret_cast<const float4*>(shared + 0 + k * 20 + own_m);
       const float4 y = *reinterpret_cast<const float4*>(shared + 640 + k * 20 + own_n);
       const float xs[4] = {x.x, x.y, x.z, x.w};
       const float ys[4] = {y.x, y.y, y.z, y.w};
@@ -385,23 +391,44 @@ extern "C" __global__ void __launch_bounds__(256) k3(
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    *reinterpret_cast<float4*>(shared + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+    *reinterpret_cast<float4*>(sums + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
   }
   __syncthreads();
-  for (int at = thread; at < 256; at += 256) {
-    const int place = at;
-    float c0 = 0.0f;
-#pragma unroll
-    for (int g = 0; g < 16; ++g) c0 += shared[g * 256 + place];
-    const int m = m0 + at / 16;
-    const int n = n0 + at % 16;
+  for (int at = thread; at < 64; at += 256) {
+    const float* const from = sums + (at / 4) * 16 + at % 4 * 4;
+    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of1 = *reinterpret_cast<const float4*>(from + 256);
+    const float4 of2 = *reinterpret_cast<const float4*>(from + 512);
+    const float4 of3 = *reinterpret_cast<const float4*>(from + 768);
+    const float4 of4 = *reinterpret_cast<const float4*>(from + 1024);
+    const float4 of5 = *reinterpret_cast<const float4*>(from + 1280);
+    const float4 of6 = *reinterpret_cast<const float4*>(from + 1536);
+    const float4 of7 = *reinterpret_cast<const float4*>(from + 1792);
+    const float4 of8 = *reinterpret_cast<const float4*>(from + 2048);
+    const float4 of9 = *reinterpret_cast<const float4*>(from + 2304);
+    const float4 of10 = *reinterpret_cast<const float4*>(from + 2560);
+    const float4 of11 = *reinterpret_cast<const float4*>(from + 2816);
+    const float4 of12 = *reinterpret_cast<const float4*>(from + 3072);
+    const float4 of13 = *reinterpret_cast<const float4*>(from + 3328);
+    const float4 of14 = *reinterpret_cast<const float4*>(from + 3584);
+    const float4 of15 = *reinterpret_cast<const float4*>(from + 3840);
+    const int m = m0 + at / 4;
+    const int n = n0 + at % 4 * 4;
     if (m >= 256 || n >= 8) continue;
+    const float whole[4] = {of0.x + of1.x + of2.x + of3.x + of4.x + of5.x + of6.x + of7.x + of8.x + of9.x + of10.x + of11.x + of12.x + of13.x + of14.x + of15.x, of0.y + of1.y + of2.y + of3.y + of4.y + of5.y + of6.y + of7.y + of8.y + of9.y + of10.y + of11.y + of12.y + of13.y + of14.y + of15.y, of0.z + of1.z + of2.z + of3.z + of4.z + of5.z + of6.z + of7.z + of8.z + of9.z + of10.z + of11.z + of12.z + of13.z + of14.z + of15.z, of0.w + of1.w + of2.w + of3.w + of4.w + of5.w + of6.w + of7.w + of8.w + of9.w + of10.w + of11.w + of12.w + of13.w + of14.w + of15.w};
+    const float (&c0)[4] = whole;
     const int g0 = m / 64;
     const int g1 = m / 8 % 8;
     const int g3 = m % 8;
-    const int g5 = n;
-    const float e0 = c0;
-    b8[2048 * g0 + 256 * g1 + 128 * g2 + 16 * g3 + 8 * g4 + g5] = e0;
+    const int g5_first = n;
+    Floats4 s0 = Floats4{};
+    #pragma unroll
+    for (int part = 0; part < 4; part += 1) {
+      const int g5 = g5_first + part;
+      const float e0 = c0[part];
+      s0.at[part] = e0;
+    }
+    *reinterpret_cast<Floats4*>(b8 + (2048 * g0 + 256 * g1 + 128 * g2 + 16 * g3 + 8 * g4 + g5_first)) = s0;
   }
 }
 
@@ -411,58 +438,58 @@ extern "C" __global__ void __launch_bounds__(256) k4(
     float* b9) {
   __shared__ float4 staged[2560];
   float* const shared = reinterpret_cast<float*>(staged);
-  take_turn();
+  float* const sums = reinterpret_cast<float*>(staged);
+  __shared__ Ints4 b_steps[256];
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
-  const int m0 = tile % 5 * 16;
-  const int n0 = tile / 5 % 1 * 16;
+  const int m0 = tile % 1 * 16;
+  const int n0 = tile / 1 % 5 * 16;
   const int k_first = part * 256;
   const int k_end = min(k_first + 256, 256);
   float a_next[4][4];
   bool a_in[4];
   int a_map0[4];
-  int a_map1[4];
-  int a_map2[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int own = m0 + (thread + i * 256) % 4 * 4;
-    a_in[i] = own < 72;
-    const int g1 = own / 24;
-    const int g2 = own / 8 % 3;
-    const int g3 = own % 8;
-    a_map0[i] = g1 - 1;
-    a_map1[i] = g2 - 1;
-    a_map2[i] = 128 * g1 + 8 * g2 + g3 - 136;
+    a_in[i] = own < 8;
+    a_map0[i] = own;
+  }
+  for (int at = thread; at < 256; at += 256) {
+    const int k = k_first + at * 1;
+    b_steps[at].at[0] = 2 * (k / 8 % 8);
+    b_steps[at].at[1] = 2 * (k % 8);
+    b_steps[at].at[2] = 256 * (k / 8) + 16 * (k % 8);
   }
   float b_next[4][4];
   bool b_in[4];
   int b_map0[4];
+  int b_map1[4];
+  int b_map2[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int own = n0 + (thread + i * 256) % 4 * 4;
-    b_in[i] = own < 8;
-    const int g0 = own;
-    b_map0[i] = g0;
+    b_in[i] = own < 72;
+    b_map0[i] = own / 24 + -1;
+    b_map1[i] = own / 8 % 3 + -1;
+    b_map2[i] = 128 * (own / 24) + own % 24 + -136;
   }
   float sum[4][4] = {};
   const int group = thread / 16;
   const int own_n = thread % 16 % 4 * 4;
   const int own_m = thread % 16 / 4 * 4;
+  take_turn();
+  __syncthreads();
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const int r0 = k / 64;
-    const int r1 = k / 8 % 8;
-    const int r2 = k % 8;
-    const int q0 = a_map0[i] + 2 * r1;
-    const int q1 = a_map1[i] + 2 * r2;
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
-    if (a_in[i] && k < k_end && q0 >= 0 && q0 < 16 && q1 >= 0 && q1 < 16) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + 2048 * r0 + 256 * r1 + 16 * r2));
+    if (a_in[i] && k < k_end) {
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map0[i] + 8 * k));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -472,15 +499,15 @@ extern "C" __global__ void __launch_bounds__(256) k4(
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const int r0 = k / 64;
-    const int r1 = k / 8 % 8;
-    const int r2 = k % 8;
+    const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
+    const int q0 = b_map0[i] + step.at[0];
+    const int q1 = b_map1[i] + step.at[1];
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
-    if (b_in[i] && k < k_end) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (b_map0[i] + 512 * r0 + 64 * r1 + 8 * r2));
+    if (b_in[i] && k < k_end && (unsigned)q0 < 16u && (unsigned)q1 < 16u) {
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + step.at[2]));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -503,17 +530,12 @@ extern "C" __global__ void __launch_bounds__(256) k4(
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int k = k0 + 256 + (thread + i * 256) / 4;
-        const int r0 = k / 64;
-        const int r1 = k / 8 % 8;
-        const int r2 = k % 8;
-        const int q0 = a_map0[i] + 2 * r1;
-        const int q1 = a_map1[i] + 2 * r2;
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
-        if (a_in[i] && k < k_end && q0 >= 0 && q0 < 16 && q1 >= 0 && q1 < 16) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + 2048 * r0 + 256 * r1 + 16 * r2));
+        if (a_in[i] && k < k_end) {
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map0[i] + 8 * k));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -523,15 +545,15 @@ extern "C" __global__ void __launch_bounds__(256) k4(
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int k = k0 + 256 + (thread + i * 256) / 4;
-        const int r0 = k / 64;
-        const int r1 = k / 8 % 8;
-        const int r2 = k % 8;
+        const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
+        const int q0 = b_map0[i] + step.at[0];
+        const int q1 = b_map1[i] + step.at[1];
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
-        if (b_in[i] && k < k_end) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (b_map0[i] + 512 * r0 + 64 * r1 + 8 * r2));
+        if (b_in[i] && k < k_end && (unsigned)q0 < 16u && (unsigned)q1 < 16u) {
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + step.at[2]));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];
@@ -542,7 +564,7 @@ extern "C" __global__ void __launch_bounds__(256) k4(
     const int k_count = min(k_end - k0, 256);
 #pragma unroll 8
     for (int k = group; k < k_count; k += 16) {
-      const float4 x = *reinterpret_cast<const float4*>(shared + k * 20 + own_m);
+      const float4 x = *reinterpret_cast<const float4*>(shared + 0 + k * 20 + own_m);
       const float4 y = *reinterpret_cast<const float4*>(shared + 5120 + k * 20 + own_n);
       const float xs[4] = {x.x, x.y, x.z, x.w};
       const float ys[4] = {y.x, y.y, y.z, y.w};
@@ -556,22 +578,43 @@ extern "C" __global__ void __launch_bounds__(256) k4(
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    *reinterpret_cast<float4*>(shared + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+    *reinterpret_cast<float4*>(sums + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
   }
   __syncthreads();
-  for (int at = thread; at < 256; at += 256) {
-    const int place = at % 16 * 16 + at / 16;
-    float c0 = 0.0f;
-#pragma unroll
-    for (int g = 0; g < 16; ++g) c0 += shared[g * 256 + place];
-    const int m = m0 + at % 16;
-    const int n = n0 + at / 16;
-    if (m >= 72 || n >= 8) continue;
-    const int g1 = m / 24;
-    const int g2 = m / 8 % 3;
-    const int g3 = m % 8;
-    const int g0 = n;
-    const float e0 = c0;
-    b9[72 * g0 + 24 * g1 + 8 * g2 + g3] = e0;
+  for (int at = thread; at < 64; at += 256) {
+    const float* const from = sums + (at / 4) * 16 + at % 4 * 4;
+    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of1 = *reinterpret_cast<const float4*>(from + 256);
+    const float4 of2 = *reinterpret_cast<const float4*>(from + 512);
+    const float4 of3 = *reinterpret_cast<const float4*>(from + 768);
+    const float4 of4 = *reinterpret_cast<const float4*>(from + 1024);
+    const float4 of5 = *reinterpret_cast<const float4*>(from + 1280);
+    const float4 of6 = *reinterpret_cast<const float4*>(from + 1536);
+    const float4 of7 = *reinterpret_cast<const float4*>(from + 1792);
+    const float4 of8 = *reinterpret_cast<const float4*>(from + 2048);
+    const float4 of9 = *reinterpret_cast<const float4*>(from + 2304);
+    const float4 of10 = *reinterpret_cast<const float4*>(from + 2560);
+    const float4 of11 = *reinterpret_cast<const float4*>(from + 2816);
+    const float4 of12 = *reinterpret_cast<const float4*>(from + 3072);
+    const float4 of13 = *reinterpret_cast<const float4*>(from + 3328);
+    const float4 of14 = *reinterpret_cast<const float4*>(from + 3584);
+    const float4 of15 = *reinterpret_cast<const float4*>(from + 3840);
+    const int m = m0 + at / 4;
+    const int n = n0 + at % 4 * 4;
+    if (m >= 8 || n >= 72) continue;
+    const float whole[4] = {of0.x + of1.x + of2.x + of3.x + of4.x + of5.x + of6.x + of7.x + of8.x + of9.x + of10.x + of11.x + of12.x + of13.x + of14.x + of15.x, of0.y + of1.y + of2.y + of3.y + of4.y + of5.y + of6.y + of7.y + of8.y + of9.y + of10.y + of11.y + of12.y + of13.y + of14.y + of15.y, of0.z + of1.z + of2.z + of3.z + of4.z + of5.z + of6.z + of7.z + of8.z + of9.z + of10.z + of11.z + of12.z + of13.z + of14.z + of15.z, of0.w + of1.w + of2.w + of3.w + of4.w + of5.w + of6.w + of7.w + of8.w + of9.w + of10.w + of11.w + of12.w + of13.w + of14.w + of15.w};
+    const float (&c0)[4] = whole;
+    const int g0 = m;
+    const int g1 = n / 24;
+    const int g2 = n / 8 % 3;
+    const int g3_first = n % 8;
+    Floats4 s0 = Floats4{};
+    #pragma unroll
+    for (int part = 0; part < 4; part += 1) {
+      const int g3 = g3_first + part;
+      const float e0 = c0[part];
+      s0.at[part] = e0;
+    }
+    *reinterpret_cast<Floats4*>(b9 + (72 * g0 + 24 * g1 + 8 * g2 + g3_first)) = s0;
   }
 }

@@ -5,7 +5,7 @@ extern "C" __global__ void __launch_bounds__(256) k0(
     float* b4) {
   __shared__ float4 staged[1024];
   float* const shared = reinterpret_cast<float*>(staged);
-  take_turn();
+  float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
@@ -20,8 +20,7 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   for (int i = 0; i < 1; ++i) {
     const int own = m0 + (thread + i * 256) % 16;
     a_in[i] = own < 32;
-    const int g0 = own;
-    a_map0[i] = 48 * g0;
+    a_map0[i] = 48 * own;
   }
   float b_next[1][4];
   bool b_in[1];
@@ -30,23 +29,22 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   for (int i = 0; i < 1; ++i) {
     const int own = n0 + (thread + i * 256) % 4 * 4;
     b_in[i] = own < 24;
-    const int g1 = own;
-    b_map0[i] = g1;
+    b_map0[i] = own;
   }
   float sum[4][4] = {};
   const int group = thread / 16;
   const int own_n = thread % 16 % 4 * 4;
   const int own_m = thread % 16 / 4 * 4;
+  take_turn();
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    const int r0 = k;
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
     if (a_in[i] && k < k_end) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + r0));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + k));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -56,13 +54,12 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const int r0 = k;
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
     if (b_in[i] && k < k_end) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * r0));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * k));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -92,13 +89,12 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 48 + (thread + i * 256) / 16 * 4;
-        const int r0 = k;
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
         if (a_in[i] && k < k_end) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + r0));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + k));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -108,13 +104,12 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 48 + (thread + i * 256) / 4;
-        const int r0 = k;
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
         if (b_in[i] && k < k_end) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * r0));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * k));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];
@@ -125,7 +120,7 @@ extern "C" __global__ void __launch_bounds__(256) k0(
     const int k_count = min(k_end - k0, 48);
 #pragma unroll 8
     for (int k = group; k < k_count; k += 16) {
-      const float4 x = *reinterpret_cast<const float4*>(shared + k * 20 + own_m);
+      const float4 x = *reinterpret_cast<const float4*>(shared + 0 + k * 20 + own_m);
       const float4 y = *reinterpret_cast<const float4*>(shared + 960 + k * 20 + own_n);
       const float xs[4] = {x.x, x.y, x.z, x.w};
       const float ys[4] = {y.x, y.y, y.z, y.w};
@@ -139,25 +134,47 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    *reinterpret_cast<float4*>(shared + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+    *reinterpret_cast<float4*>(sums + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
   }
   __syncthreads();
-  for (int at = thread; at < 256; at += 256) {
-    const int place = at;
-    float c0 = 0.0f;
-#pragma unroll
-    for (int g = 0; g < 16; ++g) c0 += shared[g * 256 + place];
-    const int m = m0 + at / 16;
-    const int n = n0 + at % 16;
+  for (int at = thread; at < 64; at += 256) {
+    const float* const from = sums + (at / 4) * 16 + at % 4 * 4;
+    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of1 = *reinterpret_cast<const float4*>(from + 256);
+    const float4 of2 = *reinterpret_cast<const float4*>(from + 512);
+    const float4 of3 = *reinterpret_cast<const float4*>(from + 768);
+    const float4 of4 = *reinterpret_cast<const float4*>(from + 1024);
+    const float4 of5 = *reinterpret_cast<const float4*>(from + 1280);
+    const float4 of6 = *reinterpret_cast<const float4*>(from + 1536);
+    const float4 of7 = *reinterpret_cast<const float4*>(from + 1792);
+    const float4 of8 = *reinterpret_cast<const float4*>(from + 2048);
+    const float4 of9 = *reinterpret_cast<const float4*>(from + 2304);
+    const float4 of10 = *reinterpret_cast<const float4*>(from + 2560);
+    const float4 of11 = *reinterpret_cast<const float4*>(from + 2816);
+    const float4 of12 = *reinterpret_cast<const float4*>(from + 3072);
+    const float4 of13 = *reinterpret_cast<const float4*>(from + 3328);
+    const float4 of14 = *reinterpret_cast<const float4*>(from + 3584);
+    const float4 of15 = *reinterpret_cast<const float4*>(from + 3840);
+    const int m = m0 + at / 4;
+    const int n = n0 + at % 4 * 4;
     if (m >= 32 || n >= 24) continue;
+    const float whole[4] = {of0.x + of1.x + of2.x + of3.x + of4.x + of5.x + of6.x + of7.x + of8.x + of9.x + of10.x + of11.x + of12.x + of13.x + of14.x + of15.x, of0.y + of1.y + of2.y + of3.y + of4.y + of5.y + of6.y + of7.y + of8.y + of9.y + of10.y + of11.y + of12.y + of13.y + of14.y + of15.y, of0.z + of1.z + of2.z + of3.z + of4.z + of5.z + of6.z + of7.z + of8.z + of9.z + of10.z + of11.z + of12.z + of13.z + of14.z + of15.z, of0.w + of1.w + of2.w + of3.w + of4.w + of5.w + of6.w + of7.w + of8.w + of9.w + of10.w + of11.w + of12.w + of13.w + of14.w + of15.w};
+    const float (&c0)[4] = whole;
     const int g0 = m;
-    const int g1 = n;
-    const float e0 = c0;
-    const float e1 = b3[g1];
-    const float e2 = e0 + e1;
+    const int g1_first = n;
+    const Floats4 v1 = *reinterpret_cast<const Floats4*>(b3 + (g1_first));
     const float e3 = 0.0f;
-    const bool e4 = e2 <= e3;
-    const float e5 = e4 ? e3 : e2;
-    b4[24 * g0 + g1] = e5;
+    Floats4 s0 = Floats4{};
+    #pragma unroll
+    for (int part = 0; part < 4; part += 1) {
+      const int g1 = g1_first + part;
+      const float e0 = c0[part];
+      const float e1 = v1.at[part];
+      const float e2 = e0 + e1;
+      const bool e4 = e2 <= e3;
+      const float e5 = e4 ? e3 : e2;
+      s0.at[part] = e5;
+    }
+    *reinterpret_cast<Floats4*>(b4 + (24 * g0 + g1_first)) = s0;
   }
 }

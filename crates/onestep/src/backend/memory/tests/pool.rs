@@ -143,6 +143,19 @@ fn a_limit_is_kept_before_the_device_is_asked() {
 }
 
 #[test]
+fn a_limit_can_be_set_later_and_trims_what_is_cached() {
+    let (fake, pool) = pool(1 << 20, None);
+    let kept = pool.uninitialised(1024, Purpose::State).unwrap();
+    drop(pool.uninitialised(4096, Purpose::Arena).unwrap());
+    pool.set_limit(Some(2048));
+    assert_eq!((fake.outstanding(), pool.statistics().cached, pool.available()), (1024, 0, Some(1024)));
+    assert!(pool.uninitialised(2048, Purpose::Arena).is_err());
+    pool.set_limit(None);
+    assert!(pool.uninitialised(2048, Purpose::Arena).is_ok());
+    drop(kept);
+}
+
+#[test]
 fn a_request_that_rounding_takes_beyond_the_limit_blames_the_limit() {
     let (_, pool) = pool(MIB, Some(1000));
     let error = pool.zeroed(1000, Purpose::Input).unwrap_err().to_string();

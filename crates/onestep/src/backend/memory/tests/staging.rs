@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Fake;
+use crate::backend::Pending;
 use crate::backend::memory::{Fence, Pool, Purpose, Ring, Slot, pieces};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -210,6 +211,33 @@ fn staging_counts_in_the_statistics_and_against_the_limit() {
     let lease = ring.acquire().unwrap();
     drop((ring, lease));
     assert_eq!((pool.statistics().total.in_use, alive.load(Ordering::SeqCst)), (0, 0));
+}
+
+#[test]
+fn an_answer_is_there_when_its_fence_is_done_and_nobody_waits_for_a_slot() {
+    let (ring, _) = ring(1, 4);
+    let fence = Hand::default();
+    let ask = |value: u8| {
+        let copied = fence.clone();
+        ring.request(3, move |slot| slot.write(0, &[value; 3]).map(|()| copied))
+    };
+    let answer: Box<dyn Pending> = Box::new(ask(7).unwrap().expect("a free slot"));
+    assert!(!answer.is_done().unwrap());
+    assert!(ask(8).unwrap().is_none(), "the slot is taken");
+    fence.complete();
+    assert!(answer.is_done().unwrap());
+    assert_eq!(answer.wait().unwrap(), [7; 3]);
+    let dropped = ask(9).unwrap().expect("the slot came back");
+    drop(dropped);
+    assert!(ring.request(5, |_| Ok(Hand::default())).unwrap().is_none(), "more than a slot holds");
+    assert!(ring.request(1, |_| Err(Error::device("no copy"))).is_err());
+    assert_eq!(Box::new(ask(6).unwrap().expect("no slot was lost")).wait().unwrap(), [6; 3]);
+
+    let failed = Hand::default();
+    let copied = failed.clone();
+    let answer = ring.request(1, move |_| Ok(copied)).unwrap().expect("a free slot");
+    failed.end(false);
+    assert!(answer.is_done().is_err() && Box::new(answer).wait().is_err());
 }
 
 #[test]

@@ -1,0 +1,325 @@
+//! An operand's way into shared memory: where its elements lie, how a thread's share of them is loaded through the
+//! operand's own index map, and how they are laid out for what multiplies them.
+
+use super::cut::{Math, THREADS, VECTOR};
+use super::{Printed, Text, along, cuda};
+use crate::codegen::dialect::Dialect;
+use crate::plan::{Affine, Axis, Guard, Let, Load, Var};
+
+/// Bytes of shared memory for what is worked out once a step.
+const STEPS_BYTES: usize = 4 << 10;
+
+/// An operand on its way into shared memory.
+pub(super) struct Side<'a> {
+    pub(super) printed: &'a Printed<'a>,
+    pub(super) load: &'a Load,
+    /// Its own axis: rows of the left operand, columns of the right one.
+    pub(super) axis: &'a Axis,
+    /// Where the tile begins on that axis.
+    pub(super) origin: &'static str,
+    pub(super) name: &'static str,
+    /// The tile's width on that axis.
+    pub(super) wide: usize,
+    /// Steps of the sum that are staged at once.
+    pub(super) steps: usize,
+    /// Its first element in shared memory.
+    pub(super) at: usize,
+}
+
+impl Side<'_> {
+    /// Whether steps of the sum, not places of its own axis, lie side by side in device memory.
+    fn along_k(&self) -> bool {
+        let near = |axis: &Axis| axis.vars.last().is_some_and(|v| self.load.index.coefficient(v.0) == 1);
+        near(&self.printed.product.k) || !near(self.axis)
+    }
+
+    /// Whether they lie so in shared memory: matrix units take both, threads that multiply want neighbouring places.
+    pub(super) fn staged_along_k(&self) -> bool {
+        self.printed.cut.math != Math::Scalar && self.along_k()
+    }
+
+    /// The distance of rows in shared memory: of steps, or of places where steps lie side by side. Rows begin in
+    /// different banks.
+    pub(super) fn row(&self) -> usize {
+        match (self.printed.cut.math, self.staged_along_k()) {
+            (Math::Scalar, _) => self.wide + 4,
+            (Math::Tf32, true) => self.steps + 4,
+            (Math::Half(_), true) => self.steps + 8,
+            (Math::Tf32 | Math::Half(_), false) => self.wide + 8,
+        }
+    }
+
+    /// Elements that it takes in shared memory.
+    pub(super) fn elements(&self) -> usize {
+        self.row() * if self.staged_along_k() { self.wide } else { self.steps }
+    }
+
+    /// Elements that a thread moves at once: several where they lie together, all of them there or none.
+    fn width(&self) -> usize {
+        let widest = if matches!(self.printed.cut.math, Math::Half(_)) { 2 * VECTOR } else { VECTOR };
+        [8, 4].into_iter().find(|&width| width <= widest && self.lie_together(width)).unwrap_or(1)
+    }
+
+    fn lie_together(&self, width: usize) -> bool {
+        let axis = if self.along_k() { &self.printed.product.k } else { self.axis };
+        let Some(&(var, extent)) = axis.vars.last() else { return false };
+        let whole = |c: i64| c % width as i64 == 0;
+        let Load { index, guards, .. } = self.load;
+        let lets = &self.printed.nest.phases[0].lets;
+        let apart = |a: &Affine| a.coefficient(var) == 0;
+        extent.is_multiple_of(width)
+            && index.coefficient(var) == 1
+            && whole(index.offset)
+            && index.terms.iter().all(|&(v, c)| v == var || whole(c))
+            && guards.iter().all(|g| apart(&g.expr))
+            && lets.iter().all(|l| matches!(l, Let::Div(a, _) | Let::Rem(a, _) if apart(a)))
+    }
+
+    fn loads(&self) -> usize {
+        (self.wide * self.steps / self.width()).div_ceil(THREADS)
+    }
+
+    /// Place on its own axis and step of the first of the `i`-th elements that a thread moves, counted from the
+    /// tile's corner.
+    fn place(&self) -> [String; 2] {
+        let (at, wide, steps) = (format!("(thread + i * {THREADS})"), self.wide, self.steps);
+        match (self.along_k(), self.width()) {
+            (true, 1) => [format!("{at} / {steps}"), format!("{at} % {steps}")],
+            (true, width) if self.staged_along_k() => {
+                [format!("{at} / {}", steps / width), format!("{at} % {} * {width}", steps / width)]
+            }
+            // Neighbouring threads take neighbouring rows: what they put into shared memory lies side by side.
+            (true, width) => [format!("{at} % {wide}"), format!("{at} / {wide} * {width}")],
+            (false, 1) => [format!("{at} % {wide}"), format!("{at} / {wide}")],
+            (false, width) => [format!("{at} % {} * {width}", wide / width), format!("{at} / {}", wide / width)],
+        }
+    }
+
+    /// The maps that are evaluated at each element: those of guards, and the index.
+    fn maps(&self) -> Vec<&Affine> {
+        self.load.indices().collect()
+    }
+
+    /// The derived variables that it uses with what they derive from: those that stay while steps go by, or the
+    /// others.
+    fn lets(&self, staying: bool) -> Vec<(usize, &Let)> {
+        let used = |i: usize| self.maps().iter().any(|a| a.coefficient(Var::Let(i as u32)) != 0);
+        let lets = self.printed.nest.phases[0].lets.iter().enumerate();
+        lets.filter(|&(i, l)| used(i) && stays(derived(l).1) == staying).collect()
+    }
+
+    /// The part of a map that stays while steps go by.
+    fn staying(&self, map: &Affine) -> String {
+        let mut terms = along(self.axis, map, "own");
+        let lets = self.lets(true);
+        let batch = self.printed.product.batch.vars.iter().map(|v| v.0);
+        let named = batch.chain(lets.iter().map(|l| Var::Let(l.0 as u32)));
+        let named = Affine { terms: named.map(|v| (v, map.coefficient(v))).filter(|t| t.1 != 0).collect(), ..*map };
+        if terms.is_empty() || !named.terms.is_empty() || named.offset != 0 {
+            terms.push(named.code());
+        }
+        terms.join(" + ")
+    }
+
+    /// The part of a map that follows the steps, at step `k`.
+    fn following(&self, map: &Affine) -> Vec<String> {
+        let mut terms = along(&self.printed.product.k, map, "k");
+        let lets = self.lets(false);
+        let named = lets.iter().map(|l| Var::Let(l.0 as u32));
+        let named = Affine { offset: 0, terms: named.map(|v| (v, map.coefficient(v))).filter(|t| t.1 != 0).collect() };
+        terms.extend((!named.terms.is_empty()).then(|| named.code()));
+        terms
+    }
+
+    /// Whether what follows the steps is worked out once for all elements of a step, and kept in shared memory.
+    pub(super) fn has_steps(&self) -> bool {
+        let divided = |map: &&Affine| self.following(map).iter().any(|term| term.contains('/') || term.contains('%'));
+        self.lets(false).is_empty()
+            && self.maps().len() <= 8
+            && self.maps().iter().any(divided)
+            && self.steps_listed() * self.step_width() * 4 <= STEPS_BYTES
+    }
+
+    /// How many steps are listed, each for the elements that are moved at once: with those beyond the last that threads
+    /// without an element of the last tile look at.
+    fn steps_listed(&self) -> usize {
+        let cut = &self.printed.cut;
+        let before_last = cut.chunk(self.printed.product.k.extent()).next_multiple_of(cut.k) - cut.k;
+        let last = (self.loads() * THREADS * self.width()).div_ceil(self.wide).max(cut.k);
+        (before_last + last).div_ceil(self.width_along_k())
+    }
+
+    /// Steps of the elements that a thread moves at once.
+    fn width_along_k(&self) -> usize {
+        if self.along_k() { self.width() } else { 1 }
+    }
+
+    /// Numbers of a listed step.
+    fn step_width(&self) -> usize {
+        self.maps().len().next_power_of_two().max(2)
+    }
+
+    /// What it keeps in shared memory besides its elements.
+    pub(super) fn declare(&self, t: &mut Text) {
+        if self.has_steps() {
+            t.line(format!("__shared__ Ints{} {}_steps[{}];", self.step_width(), self.name, self.steps_listed()));
+        }
+    }
+
+    /// Before the loop: where its own axis stands for each element that a thread loads.
+    pub(super) fn prepare(&self, t: &mut Text) {
+        let (n, count) = (self.name, self.loads());
+        if self.has_steps() {
+            t.open(format!("for (int at = thread; at < {}; at += {THREADS}) {{", self.steps_listed()));
+            t.line(format!("const int k = k_first + at * {};", self.width_along_k()));
+            for (i, map) in self.maps().into_iter().enumerate() {
+                let terms = self.following(map);
+                let value = if terms.is_empty() { "0".into() } else { terms.join(" + ") };
+                t.line(format!("{n}_steps[at].at[{i}] = {value};"));
+            }
+            t.close();
+        }
+        match self.printed.cut.math {
+            Math::Scalar | Math::Tf32 => t.line(format!("float {n}_next[{count}][{}];", self.width())),
+            Math::Half(_) => t.line(format!("{} {n}_next[{count}];", self.moved_type())),
+        }
+        t.line(format!("bool {n}_in[{count}];"));
+        let moving = self.lets(false);
+        moving.iter().for_each(|(i, _)| t.line(format!("int {n}_let{i}[{count}];")));
+        (0..self.maps().len()).for_each(|i| t.line(format!("int {n}_map{i}[{count}];")));
+        t.line("#pragma unroll".into());
+        t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
+        t.line(format!("const int own = {} + {};", self.origin, self.place()[0]));
+        t.line(format!("{n}_in[i] = own < {};", self.axis.extent()));
+        for (i, l) in self.lets(true) {
+            let (function, map, by) = derived(l);
+            t.line(format!("const int l{i} = {function}<int>({}, {by});", self.staying(map)));
+        }
+        for (i, l) in moving {
+            t.line(format!("{n}_let{i}[i] = {};", self.staying(derived(l).1)));
+        }
+        for (i, map) in self.maps().into_iter().enumerate() {
+            t.line(format!("{n}_map{i}[i] = {};", self.staying(map)));
+        }
+        t.close();
+    }
+
+    /// What a thread moves at once, where elements are moved as they are.
+    fn moved_type(&self) -> String {
+        let slot = &self.printed.bindings.slots[&self.load.buffer];
+        if self.width() == 1 { "unsigned short".into() } else { cuda::Cuda.vector_type(slot, self.width()) }
+    }
+
+    /// Loads the elements of the steps from `first` on into registers.
+    pub(super) fn fetch(&self, t: &mut Text, first: &str) {
+        let (n, count) = (self.name, self.loads());
+        t.line("#pragma unroll".into());
+        t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
+        t.line(format!("const int k = {first} + {};", self.place()[1]));
+        for (i, l) in self.lets(false) {
+            let (function, map, by) = derived(l);
+            let terms = [vec![format!("{n}_let{i}[i]")], self.following(map)].concat();
+            t.line(format!("const int l{i} = {function}<int>({}, {by});", terms.join(" + ")));
+        }
+        let listed = self.has_steps();
+        if listed {
+            let (ty, width) = (self.step_width(), self.width_along_k());
+            t.line(format!("const Ints{ty} step = {n}_steps[(unsigned)(k - k_first) / {width}u];"));
+        }
+        let value = |i: usize, map: &Affine| {
+            let mut terms = vec![format!("{n}_map{i}[i]")];
+            match self.following(map) {
+                following if following.is_empty() => {}
+                _ if listed => terms.push(format!("step.at[{i}]")),
+                following => terms.extend(following),
+            }
+            terms.join(" + ")
+        };
+        let mut inside = vec![format!("{n}_in[i]"), "k < k_end".to_string()];
+        for (i, Guard { expr, low, high }) in self.load.guards.iter().enumerate() {
+            t.line(format!("const int q{i} = {};", value(i, expr)));
+            // Below 0 is far above as an unsigned number.
+            inside.push(match low {
+                0 => format!("(unsigned)q{i} < {high}u"),
+                _ => format!("q{i} >= {low} && q{i} < {high}"),
+            });
+        }
+        let index = value(self.load.guards.len(), &self.load.index);
+        self.load_if(t, &inside.join(" && "), &index);
+        t.close();
+    }
+
+    /// Loads a thread's `i`-th elements from an index on, or zeros.
+    fn load_if(&self, t: &mut Text, inside: &str, index: &str) {
+        let (n, width) = (self.name, self.width());
+        let slot = &self.printed.bindings.slots[&self.load.buffer];
+        if let Math::Half(_) = self.printed.cut.math {
+            t.line(format!("{n}_next[i] = {{}};"));
+            let all = match width {
+                1 => format!("{}[{index}]", slot.name),
+                _ => cuda::Cuda.vector_load(slot, width, index),
+            };
+            return t.line(format!("if ({inside}) {n}_next[i] = {all};"));
+        }
+        (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = 0.0f;")));
+        t.open(format!("if ({inside}) {{"));
+        if width == 1 {
+            t.line(format!("{n}_next[i][0] = {};", cuda::Cuda.load(slot, index)));
+        } else {
+            let (ty, all) = (cuda::Cuda.vector_type(slot, width), cuda::Cuda.vector_load(slot, width, index));
+            t.line(format!("const {ty} v = {all};"));
+            let part = |j: usize| cuda::Cuda.vector_get(slot, width, "v", &j.to_string());
+            (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = {};", part(j))));
+        }
+        t.close();
+    }
+
+    /// Moves what was loaded into shared memory.
+    pub(super) fn stage(&self, t: &mut Text) {
+        let (n, width) = (self.name, self.width());
+        let [own, step] = self.place();
+        t.line("#pragma unroll".into());
+        t.open(format!("for (int i = 0; i < {}; ++i) {{", self.loads()));
+        let whole = (self.wide * self.steps / width).is_multiple_of(THREADS);
+        if !whole {
+            t.open(format!("if (thread + i * {THREADS} < {}) {{", self.wide * self.steps / width));
+        }
+        let [row, place] = if self.staged_along_k() { [own, step] } else { [step, own] };
+        let cell = self.printed.cut.math.cell();
+        t.line(format!("{cell}* const to = shared + {} + ({row}) * {} + ({place});", self.at, self.row()));
+        let lie_side_by_side = self.along_k() == self.staged_along_k();
+        let element = |j: usize| match self.printed.cut.math {
+            Math::Tf32 => format!("tf32({n}_next[i][{j}])"),
+            Math::Scalar | Math::Half(_) => format!("{n}_next[i][{j}]"),
+        };
+        match self.printed.cut.math {
+            Math::Half(_) if width == 1 => t.line(format!("*to = {n}_next[i];")),
+            Math::Half(_) => t.line(format!("*reinterpret_cast<{}*>(to) = {n}_next[i];", self.moved_type())),
+            Math::Scalar | Math::Tf32 if width > 1 && lie_side_by_side => {
+                let parts: Vec<String> = (0..width).map(element).collect();
+                t.line(format!("*reinterpret_cast<float4*>(to) = make_float4({});", parts.join(", ")));
+            }
+            Math::Scalar | Math::Tf32 => {
+                (0..width).for_each(|j| t.line(format!("to[{}] = {};", j * self.row(), element(j))));
+            }
+        }
+        if !whole {
+            t.close();
+        }
+        t.close();
+    }
+}
+
+/// The function that derives a variable, of what, and by what.
+fn derived(l: &Let) -> (&'static str, &Affine, i64) {
+    match l {
+        Let::Div(a, by) => ("floor_div", a, *by),
+        Let::Rem(a, by) => ("floor_rem", a, *by),
+        Let::Value(_) => panic!("onestep bug: a contraction's index depends on data"),
+    }
+}
+
+/// Whether a map stays the same while steps go by.
+fn stays(map: &Affine) -> bool {
+    map.terms.iter().all(|t| matches!(t.0, Var::Grid(_)))
+}

@@ -1,0 +1,133 @@
+extern "C" __global__ void __launch_bounds__(256) k0(
+    const unsigned short* b0,
+    const unsigned short* b1,
+    unsigned short* b3) {
+  __shared__ float4 staged[1152];
+  unsigned short* const shared = reinterpret_cast<unsigned short*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int thread = threadIdx.x;
+  const int part = blockIdx.x % 1;
+  const int tile = blockIdx.x / 1;
+  const int m0 = tile % 32 * 32;
+  const int n0 = tile / 32 % 8 * 64;
+  const int k_first = part * 64;
+  const int k_end = min(k_first + 64, 64);
+  Shorts8 a_next[1];
+  bool a_in[1];
+  int a_map0[1];
+#pragma unroll
+  for (int i = 0; i < 1; ++i) {
+    const int own = m0 + (thread + i * 256) / 8;
+    a_in[i] = own < 1024;
+    a_map0[i] = 64 * own;
+  }
+  Shorts8 b_next[2];
+  bool b_in[2];
+  int b_map0[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int own = n0 + (thread + i * 256) % 8 * 8;
+    b_in[i] = own < 512;
+    b_map0[i] = own;
+  }
+  const int lane = thread % 32;
+  const int warp = thread / 32;
+  const int group = warp / 4;
+  const int own_m = warp / 2 % 2 * 16;
+  const int own_n = warp % 2 * 32;
+  float sum[1][4][4] = {};
+  take_turn();
+#pragma unroll
+  for (int i = 0; i < 1; ++i) {
+    const int k = k_first + (thread + i * 256) % 8 * 8;
+    a_next[i] = {};
+    if (a_in[i] && k < k_end) a_next[i] = *reinterpret_cast<const Shorts8*>(b0 + (a_map0[i] + k));
+  }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int k = k_first + (thread + i * 256) / 8;
+    b_next[i] = {};
+    if (b_in[i] && k < k_end) b_next[i] = *reinterpret_cast<const Shorts8*>(b1 + (b_map0[i] + 512 * k));
+  }
+  for (int k0 = k_first; k0 < k_end; k0 += 64) {
+#pragma unroll
+    for (int i = 0; i < 1; ++i) {
+      unsigned short* const to = shared + 0 + ((thread + i * 256) / 8) * 72 + ((thread + i * 256) % 8 * 8);
+      *reinterpret_cast<Shorts8*>(to) = a_next[i];
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      unsigned short* const to = shared + 2304 + ((thread + i * 256) / 8) * 72 + ((thread + i * 256) % 8 * 8);
+      *reinterpret_cast<Shorts8*>(to) = b_next[i];
+    }
+    __syncthreads();
+    if (k0 + 64 < k_end) {
+#pragma unroll
+      for (int i = 0; i < 1; ++i) {
+        const int k = k0 + 64 + (thread + i * 256) % 8 * 8;
+        a_next[i] = {};
+        if (a_in[i] && k < k_end) a_next[i] = *reinterpret_cast<const Shorts8*>(b0 + (a_map0[i] + k));
+      }
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int k = k0 + 64 + (thread + i * 256) / 8;
+        b_next[i] = {};
+        if (b_in[i] && k < k_end) b_next[i] = *reinterpret_cast<const Shorts8*>(b1 + (b_map0[i] + 512 * k));
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < 64; k += 32) {
+      unsigned a[1][4];
+#pragma unroll
+      for (int i = 0; i < 1; ++i) {
+        load_matrices(a[i], shared + 0 + (own_m + i * 16 + lane % 16) * 72 + (k + group * 16) + lane / 16 * 8);
+      }
+      unsigned b[2][4];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        load_transposed(b[i], shared + 2304 + ((k + group * 16) + lane % 16) * 72 + own_n + i * 16 + lane / 16 * 8);
+      }
+#pragma unroll
+      for (int i = 0; i < 1; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          multiply_bf16(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        }
+      }
+    }
+    __syncthreads();
+  }
+#pragma unroll
+  for (int i = 0; i < 1; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      float* const to = sums + group * 2304 + (own_m + i * 16 + lane / 4) * 72 + own_n + j * 8 + lane % 4 * 2;
+      to[0] = sum[i][j][0];
+      to[1] = sum[i][j][1];
+      to[576] = sum[i][j][2];
+      to[577] = sum[i][j][3];
+    }
+  }
+  __syncthreads();
+  for (int at = thread; at < 512; at += 256) {
+    const float* const from = sums + (at / 16) * 72 + at % 16 * 4;
+    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of1 = *reinterpret_cast<const float4*>(from + 2304);
+    const int m = m0 + at / 16;
+    const int n = n0 + at % 16 * 4;
+    if (m >= 1024 || n >= 512) continue;
+    const float whole[4] = {of0.x + of1.x, of0.y + of1.y, of0.z + of1.z, of0.w + of1.w};
+    const float (&c0)[4] = whole;
+    const int g0 = m;
+    const int g1_first = n;
+    Shorts4 s0 = Shorts4{};
+    #pragma unroll
+    for (int part = 0; part < 4; part += 1) {
+      const int g1 = g1_first + part;
+      const float e0 = c0[part];
+      const float e1 = bf16_value(bf16_bits(e0));
+      s0.at[part] = (unsigned short)bf16_bits(e1);
+    }
+    *reinterpret_cast<Shorts4*>(b3 + (512 * g0 + g1_first)) = s0;
+  }
+}

@@ -1,0 +1,168 @@
+extern "C" __global__ void __launch_bounds__(256) k0(
+    const float* b0,
+    const float* b1,
+    float* workspace) {
+  __shared__ float4 staged[1296];
+  float* const shared = reinterpret_cast<float*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int thread = threadIdx.x;
+  const int part = blockIdx.x % 32;
+  const int tile = blockIdx.x / 32;
+  const int m0 = tile % 2 * 16;
+  const int n0 = tile / 2 % 2 * 16;
+  const int k_first = part * 128;
+  const int k_end = min(k_first + 128, 4096);
+  float a_next[2][4];
+  bool a_in[2];
+  int a_map0[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int own = m0 + (thread + i * 256) / 32;
+    a_in[i] = own < 32;
+    a_map0[i] = 4096 * own;
+  }
+  float b_next[2][4];
+  bool b_in[2];
+  int b_map0[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int own = n0 + (thread + i * 256) % 4 * 4;
+    b_in[i] = own < 24;
+    b_map0[i] = own;
+  }
+  const int lane = thread % 32;
+  const int warp = thread / 32;
+  const int group = warp / 1;
+  const int own_m = warp / 1 % 1 * 16;
+  const int own_n = warp % 1 * 16;
+  float sum[1][2][4] = {};
+  take_turn();
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int k = k_first + (thread + i * 256) % 32 * 4;
+    a_next[i][0] = 0.0f;
+    a_next[i][1] = 0.0f;
+    a_next[i][2] = 0.0f;
+    a_next[i][3] = 0.0f;
+    if (a_in[i] && k < k_end) {
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + k));
+      a_next[i][0] = v.at[0];
+      a_next[i][1] = v.at[1];
+      a_next[i][2] = v.at[2];
+      a_next[i][3] = v.at[3];
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int k = k_first + (thread + i * 256) / 4;
+    b_next[i][0] = 0.0f;
+    b_next[i][1] = 0.0f;
+    b_next[i][2] = 0.0f;
+    b_next[i][3] = 0.0f;
+    if (b_in[i] && k < k_end) {
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * k));
+      b_next[i][0] = v.at[0];
+      b_next[i][1] = v.at[1];
+      b_next[i][2] = v.at[2];
+      b_next[i][3] = v.at[3];
+    }
+  }
+  for (int k0 = k_first; k0 < k_end; k0 += 128) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      float* const to = shared + 0 + ((thread + i * 256) / 32) * 132 + ((thread + i * 256) % 32 * 4);
+      *reinterpret_cast<float4*>(to) = make_float4(tf32(a_next[i][0]), tf32(a_next[i][1]), tf32(a_next[i][2]), tf32(a_next[i][3]));
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      float* const to = shared + 2112 + ((thread + i * 256) / 4) * 24 + ((thread + i * 256) % 4 * 4);
+      *reinterpret_cast<float4*>(to) = make_float4(tf32(b_next[i][0]), tf32(b_next[i][1]), tf32(b_next[i][2]), tf32(b_next[i][3]));
+    }
+    __syncthreads();
+    if (k0 + 128 < k_end) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int k = k0 + 128 + (thread + i * 256) % 32 * 4;
+        a_next[i][0] = 0.0f;
+        a_next[i][1] = 0.0f;
+        a_next[i][2] = 0.0f;
+        a_next[i][3] = 0.0f;
+        if (a_in[i] && k < k_end) {
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + k));
+          a_next[i][0] = v.at[0];
+          a_next[i][1] = v.at[1];
+          a_next[i][2] = v.at[2];
+          a_next[i][3] = v.at[3];
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int k = k0 + 128 + (thread + i * 256) / 4;
+        b_next[i][0] = 0.0f;
+        b_next[i][1] = 0.0f;
+        b_next[i][2] = 0.0f;
+        b_next[i][3] = 0.0f;
+        if (b_in[i] && k < k_end) {
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map0[i] + 24 * k));
+          b_next[i][0] = v.at[0];
+          b_next[i][1] = v.at[1];
+          b_next[i][2] = v.at[2];
+          b_next[i][3] = v.at[3];
+        }
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < 128; k += 64) {
+      unsigned a[1][4];
+#pragma unroll
+      for (int i = 0; i < 1; ++i) {
+        load_matrices(a[i], shared + 0 + (own_m + i * 16 + lane % 16) * 132 + (k + group * 8) + lane / 16 * 4);
+      }
+      unsigned b[1][4];
+#pragma unroll
+      for (int i = 0; i < 1; ++i) {
+        const float* const from = shared + 2112 + ((k + group * 8) + lane % 4) * 24 + own_n + i * 16 + lane / 4;
+        b[i][0] = __float_as_uint(from[0]);
+        b[i][1] = __float_as_uint(from[96]);
+        b[i][2] = __float_as_uint(from[8]);
+        b[i][3] = __float_as_uint(from[104]);
+      }
+#pragma unroll
+      for (int i = 0; i < 1; ++i) {
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          multiply_tf32(sum[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        }
+      }
+    }
+    __syncthreads();
+  }
+#pragma unroll
+  for (int i = 0; i < 1; ++i) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      float* const to = sums + group * 384 + (own_m + i * 16 + lane / 4) * 24 + own_n + j * 8 + lane % 4 * 2;
+      to[0] = sum[i][j][0];
+      to[1] = sum[i][j][1];
+      to[192] = sum[i][j][2];
+      to[193] = sum[i][j][3];
+    }
+  }
+  __syncthreads();
+  for (int at = thread; at < 64; at += 256) {
+    const float* const from = sums + (at / 4) * 24 + at % 4 * 4;
+    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of1 = *reinterpret_cast<const float4*>(from + 384);
+    const float4 of2 = *reinterpret_cast<const float4*>(from + 768);
+    const float4 of3 = *reinterpret_cast<const float4*>(from + 1152);
+    const float4 of4 = *reinterpret_cast<const float4*>(from + 1536);
+    const float4 of5 = *reinterpret_cast<const float4*>(from + 1920);
+    const float4 of6 = *reinterpret_cast<const float4*>(from + 2304);
+    const float4 of7 = *reinterpret_cast<const float4*>(from + 2688);
+    const int m = m0 + at / 4;
+    const int n = n0 + at % 4 * 4;
+    if (m >= 32 || n >= 24) continue;
+    float* const to = workspace + part * 768 + tile / 4 * 768 + m * 24 + n;
+    *reinterpret_cast<float4*>(to) = make_float4(of0.x + of1.x + of2.x + of3.x + of4.x + of5.x + of6.x + of7.x, of0.y + of1.y + of2.y + of3.y + of4.y + of5.y + of6.y + of7.y, of0.z + of1.z + of2.z + of3.z + of4.z + of5.z + of6.z + of7.z, of0.w + of1.w + of2.w + of3.w + of4.w + of5.w + of6.w + of7.w);
+  }
+}
