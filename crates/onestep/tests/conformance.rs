@@ -72,6 +72,13 @@ fn cpu_with_nests_for_calls() {
     conforms_as(&cpu, &Target { nest_work: u64::MAX, ..cpu.target() }, Passes::all());
 }
 
+/// What a device runs whose library has products alone.
+#[test]
+fn cpu_with_nests_for_calls_but_products() {
+    let cpu = Device::cpu_with_threads(1);
+    conforms_as(&cpu, &Target { nest_work: u64::MAX, library_dots: 1, ..cpu.target() }, Passes::all());
+}
+
 #[test]
 fn cpu_with_each_pass_off() {
     for name in Passes::NAMES {
@@ -91,6 +98,17 @@ fn cuda_with_each_pass_off() {
     for name in Passes::NAMES {
         conforms(&gpu, format!("-{name}").parse().unwrap());
     }
+}
+
+/// Every product that cuBLASLt takes is its, however small.
+#[test]
+fn cuda_with_library_products() {
+    let Some(gpu) = onestep::testing::cuda() else { return };
+    let target = gpu.target();
+    if target.library_dots == 0 {
+        return println!("skipped: there is no cuBLASLt");
+    }
+    conforms_as(&gpu, &Target { library_dots: 1, ..target }, Passes::all());
 }
 
 #[test]

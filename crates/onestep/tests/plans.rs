@@ -770,3 +770,82 @@ fn without_recompute_it_is_kept() {
     "#]],
     );
 }
+
+/// Products that BLAS takes stay calls; a small one, and one whose bias starts in the middle, become loop nests.
+#[test]
+fn a_device_with_blas_alone() {
+    check_on(
+        &Target { library_dots: 1000, epilogues: true, nest_work: u64::MAX, ..gpu() },
+        r#"graph {
+  %0: bf16[16,8] = input "x"
+  %1: bf16[8,16] = input "w"
+  %2: bf16[40] = input "b"
+  %3: bf16[16] = slice(%2) {start=[8],stop=[24]}
+  %4: bf16[1,16] = reshape(%3)
+  %5: bf16[16] = slice(%2) {start=[20],stop=[36]}
+  %6: bf16[1,16] = reshape(%5)
+  %7: bf16[16,16] = dot(%0, %1)
+  %8: bf16[16,16] = broadcast(%4)
+  %9: bf16[16,16] = add(%7, %8)
+  %10: bf16[16,16] = broadcast(%6)
+  %11: bf16[16,16] = mul(%9, %9)
+  %12: bf16[16,16] = dot(%11, %11)
+  %13: bf16[16,16] = add(%12, %10)
+  %14: bf16[8,8] = dot(%0, %0) {ta}
+  %15: bf16[4,8] = slice(%0) {start=[0,0],stop=[4,8]}
+  %16: bf16[8,8] = dot(%15, %15) {ta}
+  return %9 as "layer"
+  return %13 as "bias between"
+  return %14 as "square"
+  return %16 as "small"
+}"#,
+        expect![[r#"
+            plan, arena 512 bytes
+              b0: bf16[128] input 0 "x"
+              b1: bf16[128] input 1 "w"
+              b2: bf16[40] input 2 "b"
+              b3: bf16[256] at 0 "add"
+              b8: bf16[256] output 0 "layer"
+              b9: bf16[256] output 1 "bias between"
+              b10: bf16[64] output 2 "square"
+              b11: bf16[64] output 3 "small"
+            k0 dot
+                b3[256, 16, 1] = b0[0, 8, 1], b1[0, 16, 1], b2+8[1] then bias b=1 m=16 n=16 k=8
+            k1 dot
+                b10[64, 8, 1] = b0[0, 1, 8], b0[0, 8, 1] b=1 m=8 n=8 k=16
+            k2 loop [256] by threads, 256 a workgroup, vectors of 8
+              each:
+                e0: bf16 = b3[g0]
+                e1: bf16 = mul e0, e0
+                b3[g0] = e1
+                b8[g0] = e0
+            k3 loop [16, 16] by tiles, 256 a workgroup
+              over [16]:
+                e0: bf16 = b3[16*g0 + r0]
+                e1: f32 = cast e0
+                e2: bf16 = b3[g1 + 16*r0]
+                e3: f32 = cast e2
+                e4: f32 = mul e1, e3
+                c0 = sum e4
+              each:
+                e0: f32 = c0
+                e1: bf16 = b2[g1 + 20]
+                e2: f32 = cast e1
+                e3: f32 = add e0, e2
+                e4: bf16 = cast e3
+                b9[16*g0 + g1] = e4
+            k4 loop [8, 8] by tiles, 256 a workgroup
+              over [4]:
+                e0: bf16 = b0[g0 + 8*r0]
+                e1: f32 = cast e0
+                e2: bf16 = b0[g1 + 8*r0]
+                e3: f32 = cast e2
+                e4: f32 = mul e1, e3
+                c0 = sum e4
+              each:
+                e0: f32 = c0
+                e1: bf16 = cast e0
+                b11[8*g0 + g1] = e1
+        "#]],
+    );
+}

@@ -1,6 +1,7 @@
 //! What a device executes: kernels in order, each naming buffers, with every intermediate placed in one
 //! arena. Plain data; knows neither the graph it came from nor the device that runs it.
 
+mod blas;
 mod contraction;
 mod cost;
 mod index;
@@ -9,6 +10,7 @@ mod nest;
 mod schedule;
 mod text;
 
+pub use blas::{BlasMatrix, BlasProduct};
 pub use contraction::{Axis, Contraction};
 pub use cost::Traffic;
 pub use index::{Affine, Guard, Var};
@@ -157,6 +159,9 @@ pub struct Target {
     /// Most multiply-adds of a product or convolution that becomes a loop nest instead of a library call. Where
     /// it is above 0, running and scattered sums become loop nests too.
     pub nest_work: u64,
+    /// Fewest multiply-adds of a product that stays a library call whatever `nest_work` says, where it has the form of
+    /// BLAS ([`LibraryKernel::blas`]). 0: none does. Where `tf32` allows more, f32 is left to tiles.
+    pub library_dots: u64,
     /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
     pub tile_work: u64,
     /// Whether units that multiply small matrices take bf16 and f16.
@@ -183,6 +188,7 @@ impl Default for Target {
             vector_bytes: 0,
             island_work: 0,
             nest_work: 0,
+            library_dots: 0,
             tile_work: 0,
             matrix_units: false,
             tf32: false,

@@ -136,6 +136,7 @@ pub fn op_cases() -> Vec<OpCase> {
         reductions::pools,
         reductions::pools_of_the_lowest,
         reductions::dots,
+        reductions::layers,
         reductions::convolutions,
         reductions::mixed_contractions,
         reductions::indexing,

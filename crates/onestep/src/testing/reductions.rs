@@ -2,7 +2,7 @@
 
 use super::inputs::{FLOATS, NUMBERS, axis_subsets, grid, literal, sample, uniform};
 use super::{Suite, sound};
-use crate::ir::{ArgOp, Compare, ConvSpec, DType, Op, ReduceOp, Shape, Window, infer};
+use crate::ir::{ArgOp, Compare, ConvSpec, DType, Graph, NodeId, Op, ReduceOp, Shape, Window, infer};
 
 /// Folds and places of extremes, over every set of axes.
 pub(super) fn reductions(s: &mut Suite) {
@@ -153,6 +153,39 @@ pub(super) fn dots(s: &mut Suite) {
         of(dtype, &[], [33, 65, 17]);
         of(dtype, &[], [64, 64, 64]);
     }
+}
+
+/// Products with what follows them in a network: bias and ReLU, of numbers and of what is none; and two layers with
+/// their gradients, where products and loops take turns.
+pub(super) fn layers(s: &mut Suite) {
+    let dot = |ta, tb| Op::Dot { ta, tb };
+    let layer = |g: &mut Graph, x: NodeId, w: NodeId, bias: NodeId| {
+        let sum = g.add_op(dot(false, false), &[x, w]);
+        let bias = g.broadcast(bias, &g.shape(sum).clone());
+        let sum = g.add(sum, bias);
+        let zero = g.full_like(0.0, sum);
+        let below = g.compare(Compare::Le, sum, zero);
+        (below, zero, g.select(below, zero, sum))
+    };
+    for dtype in [DType::F32, DType::BF16, DType::F16] {
+        let bias = [0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.5, 0.0, 20.0, -20.0];
+        let (x, w) = (uniform(dtype, [16, 8], 1, -1.0, 1.0), uniform(dtype, [8, 8], 2, -1.0, 1.0));
+        let inputs = vec![x, w, literal(dtype, [1, 8], &bias)];
+        s.add("special layer", 8, inputs, |g, x| vec![layer(g, x[0], x[1], x[2]).2]);
+    }
+    let of = |shape: &[usize], seed| uniform(DType::F32, shape, seed, -1.0, 1.0);
+    let inputs = vec![of(&[48, 40], 1), of(&[40, 64], 2), of(&[1, 64], 3), of(&[64, 24], 4), of(&[48, 24], 5)];
+    s.add("two layers and their gradients", 4000, inputs, |g, v| {
+        let &[x, w, bias, w2, dy] = v else { panic!("onestep bug: five inputs") };
+        let (below, zero, hidden) = layer(g, x, w, bias);
+        let y = g.add_op(dot(false, false), &[hidden, w2]);
+        let dy = g.mul(dy, y);
+        let dw2 = g.add_op(dot(true, false), &[hidden, dy]);
+        let dhidden = g.add_op(dot(false, true), &[dy, w2]);
+        let dhidden = g.select(below, zero, dhidden);
+        let dw = g.add_op(dot(true, false), &[x, dhidden]);
+        vec![y, dw2, dw]
+    });
 }
 
 /// Convolutions in their three directions: 1 to 3 spatial axes, strides, padding, dilation, groups.

@@ -109,6 +109,11 @@ impl Gpu {
         unsafe { result::ctx::set_current(self.context) }.map_err(|e| failed("use its context", e))
     }
 
+    /// The queue.
+    pub(super) fn stream(&self) -> sys::CUstream {
+        self.stream
+    }
+
     /// Waits until everything submitted is done.
     pub(super) fn wait(&self) -> Result<()> {
         self.enter()?;
@@ -450,7 +455,12 @@ pub(super) struct Graph {
 }
 
 /// A piece of work in a [`Graph`].
-pub(super) type Node = sys::CUgraphNode;
+#[derive(Clone, Copy)]
+pub(super) struct Node {
+    node: sys::CUgraphNode,
+    /// Whether it is one kernel of ours.
+    is_kernel: bool,
+}
 
 impl Graph {
     /// No work.
@@ -487,7 +497,8 @@ impl Graph {
         let mut node = std::ptr::null_mut();
         let (graph, nothing) = (self.graph, std::ptr::null());
         // A kernel that waits by itself for the one it depends on may come to the device early.
-        let early = after.len() == 1 && self.gpu.waits_in_kernels;
+        let early = matches!(after, [Node { is_kernel: true, .. }]) && self.gpu.waits_in_kernels;
+        let after: Vec<_> = after.iter().map(|n| n.node).collect();
         let (before, count) = if early { (nothing, 0) } else { (after.as_ptr(), after.len()) };
         // SAFETY: graph, nodes and function are alive; arguments are copied.
         unsafe { sys::cuGraphAddKernelNode_v2(&mut node, graph, before, count, &parameters) }
@@ -500,7 +511,36 @@ impl Graph {
                 .result()
                 .map_err(|e| failed("order a graph", e))?;
         }
-        Ok(node)
+        Ok(Node { node, is_kernel: true })
+    }
+
+    /// Adds what `queue` puts on the stream that it is given, to run after some nodes.
+    ///
+    /// # Safety
+    /// What is queued must stay alive for every run of the graph.
+    pub(super) unsafe fn captured(
+        &mut self,
+        after: &[Node],
+        queue: impl FnOnce(sys::CUstream) -> Result<()>,
+    ) -> Result<Node> {
+        self.gpu.enter()?;
+        let stream = CaptureStream::new()?;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        // SAFETY: the stream is alive and nobody else's.
+        unsafe { result::stream::begin_capture(stream.0, mode) }.map_err(|e| failed("capture work", e))?;
+        let queued = queue(stream.0);
+        // SAFETY: as above; the capture ends even where queueing failed.
+        let captured = unsafe { result::stream::end_capture(stream.0) };
+        queued?;
+        let graph = captured.map_err(|e| failed("capture work", e))?;
+        let child = Graph { graph, gpu: self.gpu.clone() };
+        let after: Vec<_> = after.iter().map(|n| n.node).collect();
+        let mut node = std::ptr::null_mut();
+        // SAFETY: both graphs and all nodes are alive; the child is copied.
+        unsafe { sys::cuGraphAddChildGraphNode(&mut node, self.graph, after.as_ptr(), after.len(), child.graph) }
+            .result()
+            .map_err(|e| failed("add captured work to a graph", e))?;
+        Ok(Node { node, is_kernel: false })
     }
 
     /// The work ready to run.
@@ -520,6 +560,24 @@ impl Drop for Graph {
             // SAFETY: made by this value and destroyed once.
             let _ = unsafe { result::graph::destroy(self.graph) };
         }
+    }
+}
+
+/// A queue apart, so that no other thread's work is captured.
+struct CaptureStream(sys::CUstream);
+
+impl CaptureStream {
+    /// A queue of the current context, which must stay current.
+    fn new() -> Result<Self> {
+        let stream = result::stream::create(result::stream::StreamKind::NonBlocking);
+        stream.map(CaptureStream).map_err(|e| failed("make a queue", e))
+    }
+}
+
+impl Drop for CaptureStream {
+    fn drop(&mut self) {
+        // SAFETY: made by this value and destroyed once.
+        let _ = unsafe { result::stream::destroy(self.0) };
     }
 }
 

@@ -1,7 +1,8 @@
 //! NVIDIA GPUs through the CUDA driver, found at run time: the program starts without it. Kernels are printed
-//! by codegen and compiled on the spot; a step is one graph of them, submitted at once, and everything of a
-//! device goes through one queue in order.
+//! by codegen and compiled on the spot, and large products are cuBLASLt's, where that is found; a step is one graph
+//! of them, submitted at once, and everything of a device goes through one queue in order.
 
+mod blas;
 mod cache;
 mod compiler;
 mod driver;
@@ -18,6 +19,7 @@ use crate::codegen::{self, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
+use blas::Blas;
 use cache::Cache;
 use driver::{Gpu, GpuMemory, Pinned};
 
@@ -25,6 +27,8 @@ use driver::{Gpu, GpuMemory, Pinned};
 const ISLAND_WORK: u64 = 1 << 14;
 /// Multiply-adds from which a contraction is computed by tiles.
 const TILE_WORK: u64 = 1 << 15;
+/// Multiply-adds from which a product is cuBLASLt's.
+const LIBRARY_DOTS: u64 = 1 << 24;
 /// Slots of the staging ring, and bytes of each.
 const SLOTS: usize = 4;
 const SLOT_BYTES: usize = 4 << 20;
@@ -42,6 +46,7 @@ struct Shared {
     pool: Pool<GpuMemory>,
     ring: OnceLock<Ring<Pinned>>,
     answers: OnceLock<Ring<Pinned>>,
+    blas: OnceLock<Arc<Blas>>,
     cache: Cache,
 }
 
@@ -51,8 +56,8 @@ impl Cuda {
         let gpu = Arc::new(Gpu::open(ordinal)?);
         compiler::present()?;
         let pool = Pool::new(GpuMemory(gpu.clone()), None);
-        let (ring, answers) = (OnceLock::new(), OnceLock::new());
-        Ok(Cuda(Arc::new(Shared { gpu, pool, ring, answers, cache: Cache::of_user() })))
+        let (ring, answers, blas) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Cuda(Arc::new(Shared { gpu, pool, ring, answers, blas, cache: Cache::of_user() })))
     }
 }
 
@@ -69,6 +74,15 @@ impl Shared {
         }
         let new = self.pool.staging(slots, bytes, |bytes| Pinned::new(&self.gpu, bytes))?;
         Ok(ring.get_or_init(|| new))
+    }
+
+    /// The library for products, opened when it is first needed.
+    fn blas(&self) -> Result<&Arc<Blas>> {
+        if let Some(blas) = self.blas.get() {
+            return Ok(blas);
+        }
+        let blas = Arc::new(Blas::open(&self.gpu)?);
+        Ok(self.blas.get_or_init(|| blas))
     }
 
     /// Writes the first bytes of a block, in order with all other work.
@@ -100,7 +114,11 @@ impl Backend for Cuda {
         let Gpu { name, architecture, multiprocessors, .. } = &*self.0.gpu;
         let gib = self.0.gpu.memory_bytes() as f64 / (1u64 << 30) as f64;
         let (major, minor) = (architecture / 10, architecture % 10);
-        format!("{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {gib:.0} GiB")
+        let blas = match blas::present() {
+            true => "",
+            false => "; large products are slow without cuBLASLt (libcublasLt.so of the CUDA toolkit)",
+        };
+        format!("{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {gib:.0} GiB{blas}")
     }
 
     fn target(&self) -> Target {
@@ -115,6 +133,7 @@ impl Backend for Cuda {
             vector_bytes: 16,
             island_work: ISLAND_WORK,
             nest_work: u64::MAX,
+            library_dots: if blas::present() { LIBRARY_DOTS } else { 0 },
             tile_work: TILE_WORK,
             matrix_units: self.0.gpu.architecture >= 80,
             tf32: self.0.gpu.architecture >= 80,

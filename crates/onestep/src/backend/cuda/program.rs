@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blas::Product;
 use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Runnable};
 use super::hazards::{Touched, dependencies};
 use super::{CudaMemory, Shared, compiler};
@@ -12,7 +13,7 @@ use crate::backend::{Executable, Memory, check_input, state};
 use crate::codegen::{self, Binding, Bound, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
-use crate::plan::{KernelKind, Place, Plan};
+use crate::plan::{BlasProduct, KernelKind, Operand, Place, Plan};
 
 /// Kernels that are compiled as one text. Texts are compiled side by side.
 const TEXT_KERNELS: usize = 12;
@@ -21,9 +22,8 @@ const TEXT_KERNELS: usize = 12;
 pub(super) struct Program {
     /// The step. Dropped before what it uses.
     step: Runnable,
-    launches: Vec<Launch>,
-    /// For each launch, the first kernel of the plan that it runs, and how many kernels there are.
-    of_launch: Vec<usize>,
+    parts: Vec<Part>,
+    /// The number of the plan's kernels.
     kernels: usize,
     events: Vec<Event>,
     inputs: Vec<(Type, Block<GpuMemory>)>,
@@ -42,37 +42,44 @@ unsafe impl Send for Program {}
 impl Program {
     pub(super) fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
         let mut memory = Buffers::new(shared, graph, plan, states)?;
-        let work = codegen::launches(plan).into_iter().map(|range| Work::print(shared, plan, range));
+        let launches = codegen::launches(plan);
+        let work = launches.iter().map(|range| Work::of(shared, plan, range));
         let work = work.collect::<Result<Vec<_>>>()?;
-        let sources: Vec<&Source> = work.iter().flat_map(|w| &w.sources).collect();
+        let sources: Vec<&Source> = work.iter().flat_map(Work::sources).collect();
         let modules = compile(shared, &sources)?;
-        let (mut launches, mut touched, mut of_launch) = (Vec::new(), Vec::new(), Vec::new());
-        for work in &work {
-            let scratch = match work.workspace {
-                0 => 0..0,
-                bytes => memory.workspace(shared, bytes)?,
+        let mut functions = sources.iter().enumerate().map(|(i, s)| modules[i / TEXT_KERNELS].kernel(&s.entry));
+        let mut parts = Vec::new();
+        for (work, kernels) in work.iter().zip(&launches) {
+            let mut add = |task, scratch: &Range<u64>| {
+                parts.push(Part { task, kernels: kernels.clone(), scratch: scratch.clone() });
             };
-            for source in &work.sources {
-                let address = |b: &Binding| memory.address(b.bound, scratch.start);
-                let launch = Launch {
-                    function: modules[launches.len() / TEXT_KERNELS].kernel(&source.entry)?,
-                    groups: groups(source)?,
-                    threads: source.threads as u32,
-                    arguments: source.bindings.iter().map(address).collect(),
-                };
-                launches.push(launch);
-                of_launch.push(work.kernels.start);
-                let mut touches = memory.touched(plan, &work.kernels);
-                // What one leaves there the next reads.
-                touches.writes.push(scratch.clone());
-                touched.push(touches);
+            match work {
+                Work::Kernels { sources, workspace } => {
+                    let scratch = memory.workspace(shared, *workspace)?;
+                    for (source, function) in sources.iter().zip(&mut functions) {
+                        let address = |b: &Binding| memory.address(b.bound, scratch.start);
+                        let launch = Launch {
+                            function: function?,
+                            groups: groups(source)?,
+                            threads: source.threads as u32,
+                            arguments: source.bindings.iter().map(address).collect(),
+                        };
+                        add(Task::Kernel(launch), &scratch);
+                    }
+                }
+                Work::Product(form) => {
+                    let product = Product::new(shared, form, |operand| memory.element(operand))?;
+                    let scratch = memory.workspace(shared, product.workspace_bytes())?;
+                    add(Task::Product(product.with_workspace(scratch.start)), &scratch);
+                }
             }
         }
-        let step = assemble(&shared.gpu, &mut launches, &dependencies(&touched))?;
+        drop(functions);
+        let touched: Vec<Touched> = parts.iter().map(|part| memory.touched(plan, part)).collect();
+        let step = assemble(&shared.gpu, &mut parts, &dependencies(&touched))?;
         Ok(Program {
             step,
-            launches,
-            of_launch,
+            parts,
             kernels: plan.kernels.len(),
             events: Vec::new(),
             inputs: memory.inputs,
@@ -85,25 +92,75 @@ impl Program {
     }
 }
 
-/// Some kernels of a plan as they are launched, one after the other.
-struct Work {
-    kernels: Range<usize>,
-    sources: Vec<Source>,
-    /// Bytes of scratch memory.
-    workspace: usize,
+/// What computes a kernel of a plan, or an island of them.
+enum Work<'a> {
+    /// Printed kernels, one after the other, and the bytes of the scratch memory that they share.
+    Kernels { sources: Vec<Source>, workspace: usize },
+    /// A library's product.
+    Product(BlasProduct<'a>),
 }
 
-impl Work {
-    fn print(shared: &Shared, plan: &Plan, kernels: Range<usize>) -> Result<Self> {
+impl<'a> Work<'a> {
+    fn of(shared: &Shared, plan: &'a Plan, kernels: &Range<usize>) -> Result<Self> {
         if let KernelKind::Library(call) = &plan.kernels[kernels.start].kind {
-            return Err(Error::unsupported(format!(
-                "there is no {} for CUDA; compile for its own target",
-                call.name()
-            )));
+            return call.blas().map(Work::Product).ok_or_else(|| {
+                Error::unsupported(format!("there is no such {} for CUDA; compile for its own target", call.name()))
+            });
         }
         let tiling = Tiling { multiprocessors: shared.gpu.multiprocessors };
         let (sources, workspace) = codegen::print_tiled(plan, kernels.clone(), tiling)?;
-        Ok(Work { kernels, sources, workspace })
+        Ok(Work::Kernels { sources, workspace })
+    }
+
+    fn sources(&self) -> &[Source] {
+        match self {
+            Work::Kernels { sources, .. } => sources,
+            Work::Product(_) => &[],
+        }
+    }
+}
+
+/// A part of a step, as the device gets it.
+struct Part {
+    task: Task,
+    /// The plan's kernels that it computes, with the other parts of the same.
+    kernels: Range<usize>,
+    /// The scratch memory that it shares with those.
+    scratch: Range<u64>,
+}
+
+enum Task {
+    Kernel(Launch),
+    Product(Product),
+}
+
+impl Task {
+    /// Queues it once.
+    ///
+    /// # Safety
+    /// All memory that it was made with, and the modules, must be alive until it is done.
+    unsafe fn submit(&mut self, gpu: &Gpu) -> Result<()> {
+        // SAFETY: promised by the caller.
+        unsafe {
+            match self {
+                Task::Kernel(launch) => launch.submit(gpu),
+                Task::Product(product) => product.queue(gpu.stream()),
+            }
+        }
+    }
+
+    /// Adds it to a graph, after some nodes.
+    ///
+    /// # Safety
+    /// As [`Task::submit`], for every run of the graph.
+    unsafe fn add(&mut self, graph: &mut WorkGraph, after: &[Node]) -> Result<Node> {
+        // SAFETY: promised by the caller.
+        unsafe {
+            match self {
+                Task::Kernel(launch) => graph.kernel(launch, after),
+                Task::Product(product) => graph.captured(after, |stream| product.queue(stream)),
+            }
+        }
     }
 }
 
@@ -136,14 +193,14 @@ fn groups(source: &Source) -> Result<[u32; 3]> {
     }
 }
 
-/// The graph of all launches, each after those it depends on.
-fn assemble(gpu: &Arc<Gpu>, launches: &mut [Launch], dependencies: &[Vec<usize>]) -> Result<Runnable> {
+/// The graph of all parts, each after those it depends on.
+fn assemble(gpu: &Arc<Gpu>, parts: &mut [Part], dependencies: &[Vec<usize>]) -> Result<Runnable> {
     let mut graph = WorkGraph::new(gpu)?;
     let mut nodes: Vec<Node> = Vec::new();
-    for (launch, before) in launches.iter_mut().zip(dependencies) {
+    for (part, before) in parts.iter_mut().zip(dependencies) {
         let before: Vec<Node> = before.iter().map(|&i| nodes[i]).collect();
         // SAFETY: the program keeps modules and memory alive for as long as the graph.
-        nodes.push(unsafe { graph.kernel(launch, &before) }?);
+        nodes.push(unsafe { part.task.add(&mut graph, &before) }?);
     }
     graph.finish()
 }
@@ -200,8 +257,11 @@ impl Buffers {
         Ok(all)
     }
 
-    /// Scratch memory for a launch of its own.
+    /// Scratch memory of its own for what needs some.
     fn workspace(&mut self, shared: &Shared, bytes: usize) -> Result<Range<u64>> {
+        if bytes == 0 {
+            return Ok(0..0);
+        }
         let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
         let first = *block.raw();
         self.own.push(block);
@@ -216,9 +276,15 @@ impl Buffers {
         }
     }
 
-    fn touched(&self, plan: &Plan, kernels: &Range<usize>) -> Touched {
-        let mut all = Touched::default();
-        for kernel in &plan.kernels[kernels.clone()] {
+    /// Where an operand's first element lies.
+    fn element(&self, operand: &Operand) -> u64 {
+        self.places[operand.buffer.index()].start + operand.offset as u64 * operand.dtype.size() as u64
+    }
+
+    fn touched(&self, plan: &Plan, part: &Part) -> Touched {
+        // What one part leaves in scratch memory the next reads.
+        let mut all = Touched { reads: Vec::new(), writes: vec![part.scratch.clone()] };
+        for kernel in &plan.kernels[part.kernels.clone()] {
             all.reads.extend(kernel.reads().into_iter().map(|b| self.places[b.index()].clone()));
             all.writes.extend(kernel.writes().into_iter().map(|b| self.places[b.index()].clone()));
         }
@@ -249,23 +315,23 @@ impl Executable for Program {
 
     fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
         let gpu = self.shared.gpu.clone();
-        while self.events.len() <= self.launches.len() {
+        while self.events.len() <= self.parts.len() {
             self.events.push(Event::new(&gpu, true)?);
         }
         gpu.enter()?;
         self.events[0].record()?;
-        for (launch, after) in self.launches.iter_mut().zip(&self.events[1..]) {
+        for (part, after) in self.parts.iter_mut().zip(&self.events[1..]) {
             // SAFETY: as in `run`.
-            unsafe { launch.submit(&gpu) }?;
+            unsafe { part.task.submit(&gpu) }?;
             after.record()?;
         }
         gpu.wait()?;
-        let times = self.events.windows(2).take(self.launches.len());
+        let times = self.events.windows(2).take(self.parts.len());
         let times = times.map(|pair| pair[0].milliseconds_to(&pair[1])).collect::<Result<Vec<f32>>>()?;
         // The time of an island stands with its first kernel.
         let mut all = vec![Duration::ZERO; self.kernels];
-        for (time, &kernel) in times.iter().zip(&self.of_launch) {
-            all[kernel] += Duration::from_secs_f32(time.max(0.0) / 1e3);
+        for (time, part) in times.iter().zip(&self.parts) {
+            all[part.kernels.start] += Duration::from_secs_f32(time.max(0.0) / 1e3);
         }
         Ok(Some(all))
     }
