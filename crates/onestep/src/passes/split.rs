@@ -10,6 +10,10 @@ use crate::plan::{
 
 /// Elements a reduction must have at each point before two stages pay.
 const WORTH_SPLITTING: usize = 256;
+/// Elements of a part from which on many threads are spread wider, by this factor: enough to make up for the second
+/// stage, which grows.
+const DEEP: usize = 64;
+const WIDER: usize = 4;
 /// Neighbouring elements that points should read together.
 const SHORT_RUN: usize = 256;
 
@@ -39,7 +43,11 @@ fn parts(phase: &Phase, grid: &[usize], target: &Target) -> usize {
         return 1;
     }
     let most = match grid.last() {
-        _ if points * 4 <= target.reduce_lanes => target.reduce_lanes / points.max(1),
+        _ if points * 4 <= target.reduce_lanes => {
+            let spread = target.reduce_lanes / points.max(1);
+            let wider = if target.workgroup > 1 { (WIDER * spread).min(total / DEEP) } else { 0 };
+            spread.max(wider)
+        }
         // Many points of which few are neighbours: parts of the walk that follow them make a longer run.
         Some(&inner) if inner * 4 <= SHORT_RUN && continues(phase, grid) => SHORT_RUN / inner,
         _ => 1,
