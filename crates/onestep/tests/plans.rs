@@ -819,7 +819,7 @@ fn a_device_with_blas_alone() {
                 e1: bf16 = mul e0, e0
                 b3[g0] = e1
                 b8[g0] = e0
-            k3 loop [16, 16] by tiles, 256 a workgroup
+            k3 loop [16, 16] by matrix tiles, 256 a workgroup
               over [16]:
                 e0: bf16 = b3[16*g0 + r0]
                 e1: f32 = cast e0
@@ -834,7 +834,7 @@ fn a_device_with_blas_alone() {
                 e3: f32 = add e0, e2
                 e4: bf16 = cast e3
                 b9[16*g0 + g1] = e4
-            k4 loop [8, 8] by tiles, 256 a workgroup
+            k4 loop [8, 8] by matrix tiles, 256 a workgroup
               over [4]:
                 e0: bf16 = b0[g0 + 8*r0]
                 e1: f32 = cast e0
@@ -847,5 +847,45 @@ fn a_device_with_blas_alone() {
                 e1: bf16 = cast e0
                 b11[8*g0 + g1] = e1
         "#]],
+    );
+}
+
+/// BLAS multiplies f32 as it is: where TF32 is allowed its tiles do it instead.
+#[test]
+fn f32_is_for_blas_unless_it_may_be_rounded() {
+    let graph = r#"graph {
+  %0: f32[16,8] = input "x"
+  %1: f32[8,8] = dot(%0, %0) {ta}
+  return %1 as "square"
+}"#;
+    let target = |tf32| Target { library_dots: 1000, tf32, ..gpu() };
+    check_on(
+        &target(false),
+        graph,
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[128] input 0 "x"
+          b2: f32[64] output 0 "square"
+        k0 dot
+            b2[64, 8, 1] = b0[0, 1, 8], b0[0, 8, 1] b=1 m=8 n=8 k=16
+    "#]],
+    );
+    check_on(
+        &target(true),
+        graph,
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[128] input 0 "x"
+          b2: f32[64] output 0 "square"
+        k0 loop [8, 8] by matrix tiles, 256 a workgroup
+          over [16]:
+            e0: f32 = b0[g0 + 8*r0]
+            e1: f32 = b0[g1 + 8*r0]
+            e2: f32 = mul e0, e1
+            c0 = sum e2
+          each:
+            e0: f32 = c0
+            b2[8*g0 + g1] = e0
+    "#]],
     );
 }
