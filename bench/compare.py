@@ -57,7 +57,7 @@ def main():
                 "cores": cores,
                 "commit": commit,
                 "workload": workload,
-                "who": who,
+                "who": f"{who} tf32" if who == OURS and args.allow_tf32 else who,
                 "batch": batch,
                 "threads": args.threads,
                 "median_us": round(statistics.median(medians), 1),

@@ -5,11 +5,12 @@
 #   scripts/gpu.sh --pack DIR        here: builds the program and the tests that use a GPU, and puts them into DIR
 #   scripts/gpu.sh DIR [PYTHON]      there, from a checkout at the same path: runs them; PYTHON has torch and jax
 #
-# ONLY="conformance promises" runs some tests, ONLY= none; ROUNDS is for the peers (default: 3).
+# ONLY="conformance promises" runs some tests, ONLY= none; ROUNDS is for the peers (default: 3), WORKLOADS what they are
+# compared on; MNIST is a folder with its files, for five epochs of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-TESTS="conformance golden_training hazards mixed_training promises random_graphs"
+TESTS="conformance copies golden_training hazards memory mixed_training promises random_graphs resident"
 
 if [ "${1:-}" = "--pack" ]; then
   folder="${2:?a folder for the binaries}"
@@ -39,9 +40,16 @@ for test in ${ONLY-$TESTS}; do
 done
 echo "== digits"
 "$folder/onestep" train digits --device cuda --json --out "$(mktemp -d)/run" | tail -n 1 | tee "$folder/digits.json"
+if [ -n "${MNIST:-}" ]; then
+  echo "== mnist"
+  "$folder/onestep" train mnist --data "$MNIST" --device cuda --allow-tf32 --batch-size 128 --epochs 5 --json \
+    --out "$(mktemp -d)/run" | tail -n 1 | tee "$folder/mnist.json"
+fi
 echo "== peers"
 export XLA_PYTHON_CLIENT_PREALLOCATE=false
-python3 bench/compare.py --device cuda --rounds "${ROUNDS:-3}" --onestep "$folder/onestep" --python "$python" --csv "$results/cuda.csv" \
+# shellcheck disable=SC2086
+python3 bench/compare.py ${WORKLOADS:-seed_cnn mlp small_cnn small_cnn_1k big_mlp} --device cuda --allow-tf32 \
+  --rounds "${ROUNDS:-3}" --onestep "$folder/onestep" --python "$python" --csv "$results/cuda.csv" \
   | tee "$folder/compare.log"
 echo "== summary"
 echo "suite: ${failed:-passed}"

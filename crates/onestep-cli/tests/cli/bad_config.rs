@@ -104,7 +104,7 @@ fn memory_that_does_not_suffice_is_refused_with_the_batch_that_fits() {
         let limits = ["--batch-size", batch, "--memory-limit", limit];
         place.refused(&[&["train", "tiny.toml", "--device", "cpu", "--threads", "1"], &limits[..]].concat(), parts);
     };
-    train("65536", "4MiB", &["cpu is out of memory", "a batch of 65536", "limit of 4.0 MiB", "the largest batch"]);
+    train("1024", "700KiB", &["cpu is out of memory", "a batch of 1024", "limit of 700.0 KiB", "the largest batch"]);
     train("1024", "10KiB", &["limit of 10.0 KiB", "not even a batch of 1 fits"]);
     assert!(!place.path("runs").exists(), "refused before a run folder is made");
     let file = place.tiny_with("epochs = 2", "epochs = 2\nmemory_limit = \"2KiB\"");

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::memory::{Block, Pool, Purpose, Ring, Statistics, rounded};
 use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, download_now, planned_blocks};
-use crate::codegen::{self, Tiling};
+use crate::codegen;
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
@@ -153,8 +153,7 @@ impl Backend for Cuda {
     }
 
     fn program_bytes(&self, _: &Graph, plan: &Plan) -> Result<usize> {
-        let tiling = Tiling { multiprocessors: self.0.gpu.multiprocessors };
-        let scratch = |kernels| Ok(codegen::print_tiled(plan, kernels, tiling)?.1);
+        let scratch = |kernels| program::scratch_bytes(&self.0, plan, &kernels);
         let scratch = codegen::launches(plan).into_iter().map(scratch).collect::<Result<Vec<_>>>()?;
         let blocks = planned_blocks(plan).chain(scratch.into_iter().filter(|&bytes| bytes > 0));
         Ok(blocks.map(|bytes| rounded(bytes).unwrap_or(usize::MAX)).fold(0, usize::saturating_add))

@@ -120,6 +120,15 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. What a library takes for a product
+/// is known when its algorithm is chosen, and not counted.
+pub(super) fn scratch_bytes(shared: &Shared, plan: &Plan, kernels: &Range<usize>) -> Result<usize> {
+    Ok(match Work::of(shared, plan, kernels)? {
+        Work::Kernels { workspace, .. } => workspace,
+        Work::Product(_) => 0,
+    })
+}
+
 /// A part of a step, as the device gets it.
 struct Part {
     task: Task,

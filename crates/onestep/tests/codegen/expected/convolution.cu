@@ -1,4 +1,4 @@
-extern "C" __global__ void __launch_bounds__(256) k0(
+extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b0,
     const float* b1,
     float* b2,
@@ -203,7 +203,7 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256) k3(
+extern "C" __global__ void __launch_bounds__(256, 2) k3(
     const float* b1,
     const float* b4,
     float* b8) {
@@ -432,7 +432,7 @@ extern "C" __global__ void __launch_bounds__(256) k3(
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256) k4(
+extern "C" __global__ void __launch_bounds__(256, 2) k4(
     const float* b0,
     const float* b4,
     float* b9) {

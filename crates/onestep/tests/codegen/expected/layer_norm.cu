@@ -172,24 +172,17 @@ extern "C" __global__ void __launch_bounds__(256) k2(
   {
     for (int row = lane; row < 192; row += 32) {
       const int r0 = row / 3;
-      const int r1_first = (row % 3) * 4;
-      const Floats4 v0 = *reinterpret_cast<const Floats4*>(b0 + (12 * g0 + 192 * r0 + r1_first));
+      const int r1 = row % 3;
+      const float e0 = b0[3 * g0 + 192 * r0 + r1];
       const float e1 = b4[r0];
+      const float e2 = e0 - e1;
       const float e3 = b6[r0];
-      const Floats4 v5 = *reinterpret_cast<const Floats4*>(b1 + (12 * g0 + r1_first));
-      const Floats4 v7 = *reinterpret_cast<const Floats4*>(b2 + (12 * g0 + 192 * r0 + r1_first));
-      #pragma unroll
-      for (int part = 0; part < 4; part += 1) {
-        const int r1 = r1_first + part;
-        const float e0 = v0.at[part];
-        const float e2 = e0 - e1;
-        const float e4 = e2 * e3;
-        const float e5 = v5.at[part];
-        const float e6 = e4 * e5;
-        const float e7 = v7.at[part];
-        const float e8 = e6 * e7;
-        c0 = c0 + e8;
-      }
+      const float e4 = e2 * e3;
+      const float e5 = b1[3 * g0 + r1];
+      const float e6 = e4 * e5;
+      const float e7 = b2[3 * g0 + 192 * r0 + r1];
+      const float e8 = e6 * e7;
+      c0 = c0 + e8;
     }
   }
   for (int step = 16; step > 0; step /= 2) {
@@ -210,20 +203,30 @@ extern "C" __global__ void __launch_bounds__(32) k3(
   take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
-  const int item = block * 32 + thread;
-  if (item >= 1) {
-    return;
-  }
+  const int lane = thread % 32;
+  const int item = block + thread / 32;
   float c0 = 0.0f;
   {
-    for (int r0 = 0; r0 < 16; r0 += 1) {
-      const float e0 = b17[r0];
-      c0 = c0 + e0;
+    for (int row = lane; row < 32; row += 32) {
+      const int r0_first = row * 2;
+      const Floats2 v0 = *reinterpret_cast<const Floats2*>(b17 + (r0_first));
+      #pragma unroll
+      for (int part = 0; part < 2; part += 1) {
+        const int r0 = r0_first + part;
+        const float e0 = v0.at[part];
+        c0 = c0 + e0;
+      }
     }
+  }
+  for (int step = 16; step > 0; step /= 2) {
+    const float other_c0 = __shfl_xor_sync(0xffffffffu, c0, step);
+    c0 = c0 + other_c0;
   }
   {
     const float e0 = c0;
-    b14[0] = e0;
+    if (lane == 0) {
+      b14[0] = e0;
+    }
   }
 }
 

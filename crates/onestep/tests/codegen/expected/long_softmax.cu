@@ -1,18 +1,17 @@
 extern "C" __global__ void __launch_bounds__(256) k0(
     const float* b0,
     float* b6) {
-  __shared__ float shared_float0[8];
   take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
-  const int lane = thread;
-  const int item = block;
+  const int lane = thread % 32;
+  const int item = block * 8 + thread / 32;
   const int g0 = item;
   float c0 = __uint_as_float(0xff800000u);
   {
-    for (int row = lane; row < 512; row += 256) {
+    for (int row = lane; row < 128; row += 32) {
       const int r0_first = row * 4;
-      const Floats4 v0 = *reinterpret_cast<const Floats4*>(b0 + (2048 * g0 + r0_first));
+      const Floats4 v0 = *reinterpret_cast<const Floats4*>(b0 + (512 * g0 + r0_first));
       #pragma unroll
       for (int part = 0; part < 4; part += 1) {
         const int r0 = r0_first + part;
@@ -25,16 +24,6 @@ extern "C" __global__ void __launch_bounds__(256) k0(
     const float other_c0 = __shfl_xor_sync(0xffffffffu, c0, step);
     c0 = larger(c0, other_c0);
   }
-  if (thread % 32 == 0) {
-    shared_float0[thread / 32] = c0;
-  }
-  __syncthreads();
-  c0 = shared_float0[0];
-  for (int warp = 1; warp < 8; ++warp) {
-    const float other_c0 = shared_float0[warp];
-    c0 = larger(c0, other_c0);
-  }
-  __syncthreads();
   {
     const float e0 = c0;
     if (lane == 0) {
@@ -57,8 +46,8 @@ extern "C" __global__ void __launch_bounds__(32) k1(
   const int g0 = item;
   float c0 = __uint_as_float(0xff800000u);
   {
-    for (int r0 = 0; r0 < 4; r0 += 1) {
-      const float e0 = b6[4 * g0 + r0];
+    for (int r0 = 0; r0 < 16; r0 += 1) {
+      const float e0 = b6[16 * g0 + r0];
       c0 = larger(c0, e0);
     }
   }
@@ -82,19 +71,18 @@ extern "C" __global__ void __launch_bounds__(256) k2(
     const float* b0,
     const float* b7,
     float* b8) {
-  __shared__ float shared_float0[8];
   take_turn();
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
-  const int lane = thread;
-  const int item = block;
+  const int lane = thread % 32;
+  const int item = block * 8 + thread / 32;
   const int g0 = item / 4;
   const int g1 = item % 4;
   float c2 = 0.0f;
   {
-    for (int row = lane; row < 512; row += 256) {
+    for (int row = lane; row < 128; row += 32) {
       const int r0_first = row * 4;
-      const Floats4 v0 = *reinterpret_cast<const Floats4*>(b0 + (2048 * g0 + 8192 * g1 + r0_first));
+      const Floats4 v0 = *reinterpret_cast<const Floats4*>(b0 + (512 * g0 + 8192 * g1 + r0_first));
       const float e1 = b7[g1];
       #pragma unroll
       for (int part = 0; part < 4; part += 1) {
@@ -110,16 +98,6 @@ extern "C" __global__ void __launch_bounds__(256) k2(
     const float other_c2 = __shfl_xor_sync(0xffffffffu, c2, step);
     c2 = c2 + other_c2;
   }
-  if (thread % 32 == 0) {
-    shared_float0[thread / 32] = c2;
-  }
-  __syncthreads();
-  c2 = shared_float0[0];
-  for (int warp = 1; warp < 8; ++warp) {
-    const float other_c2 = shared_float0[warp];
-    c2 = c2 + other_c2;
-  }
-  __syncthreads();
   {
     const float e0 = c2;
     if (lane == 0) {
@@ -141,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(32) k3(
   const int g0 = item;
   float c2 = 0.0f;
   {
-    for (int r0 = 0; r0 < 4; r0 += 1) {
+    for (int r0 = 0; r0 < 16; r0 += 1) {
       const float e0 = b8[g0 + 4 * r0];
       c2 = c2 + e0;
     }
