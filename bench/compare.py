@@ -1,7 +1,8 @@
 """Times onestep and its peers alternately, prints ratios and appends them to a CSV. Needs the standard library alone.
 
-Each round runs every side once on every workload, so that a machine that is faster at one time than at another is
-so for all of them. What counts is the median over rounds; a ratio's spread is over the ratios of single rounds.
+Each round runs every side once, so that a machine that is faster at one time than at another is so for all of them.
+What counts is the median over rounds; a ratio's spread is over the ratios of single rounds. A workload is reported as
+soon as its rounds are done.
 """
 
 import argparse
@@ -34,45 +35,49 @@ def main():
     for name in ("batch", "steps", "repeats"):
         value = getattr(args, name)
         options += [f"--{name}", str(value)] if value else []
-    found = {}  # (workload, batch) -> who -> a line for each round
-    commit = "unknown"
-    for number in range(args.rounds):
-        for workload in args.workloads:
+    for workload in args.workloads:
+        found = {}  # batch -> who -> a line for each round
+        for number in range(args.rounds):
             for side, command in sides.items():
-                print(f"round {number + 1} of {args.rounds}: {workload}, {side}", file=sys.stderr)
+                print(f"{workload}, round {number + 1} of {args.rounds}: {side}", file=sys.stderr)
                 for line in run(command + [workload] + options):
-                    commit = line.get("commit", commit)
-                    of_workload = found.setdefault((line["workload"], line["batch"]), {})
-                    of_workload.setdefault(line.get("peer", OURS), []).append(line)
+                    found.setdefault(line["batch"], {}).setdefault(line.get("peer", OURS), []).append(line)
+        for batch, lines in found.items():
+            rows = judged(args, cores, workload, batch, lines)
+            if args.csv:
+                append(Path(args.csv), rows)
+
+
+def judged(args, cores, workload, batch, sides):
+    """Prints what each side took for a workload; its rows of the CSV."""
+    ours = sides[OURS]
+    print(f"\n{workload}, batch {batch}, {args.device}, {args.threads} threads on cores {cores}")
     rows = []
-    for (workload, batch), sides in found.items():
-        ours = sides[OURS]
-        print(f"\n{workload}, batch {batch}, {args.device}, {args.threads} threads on cores {cores}")
-        for who, lines in sides.items():
-            medians = [line["median_us"] for line in lines]
-            ratio = statistics.median(medians) / statistics.median(line["median_us"] for line in ours)
-            row = {
-                "date": datetime.date.today().isoformat(),
-                "machine": machine() if args.device == "cpu" else device_name(args.onestep, args.device),
-                "cores": cores,
-                "commit": commit,
-                "workload": workload,
-                "who": f"{who} tf32" if who == OURS and args.allow_tf32 else who,
-                "batch": batch,
-                "threads": args.threads,
-                "median_us": round(statistics.median(medians), 1),
-                "min_us": round(min(line["min_us"] for line in lines), 1),
-                "max_us": round(max(line["max_us"] for line in lines), 1),
-                "ratio": round(ratio, 3),
-            }
-            rows.append(row)
-            print(
-                f"  {who:30} {row['median_us']:>11,.1f} µs  ({row['min_us']:,.1f} to {row['max_us']:,.1f})"
-                + ("" if who == OURS else f"  {ratio:6.2f} × onestep's")
-            )
-        verdict(sides)
-    if args.csv:
-        append(Path(args.csv), rows)
+    for who, lines in sides.items():
+        medians = [line["median_us"] for line in lines]
+        ratio = statistics.median(medians) / statistics.median(line["median_us"] for line in ours)
+        row = {
+            "date": datetime.date.today().isoformat(),
+            "machine": machine() if args.device == "cpu" else device_name(args.onestep, args.device),
+            "cores": cores,
+            "commit": ours[-1].get("commit", "unknown"),
+            "workload": workload,
+            "who": f"{who} tf32" if who == OURS and args.allow_tf32 else who,
+            "batch": batch,
+            "threads": args.threads,
+            "median_us": round(statistics.median(medians), 1),
+            "min_us": round(min(line["min_us"] for line in lines), 1),
+            "max_us": round(max(line["max_us"] for line in lines), 1),
+            "ratio": round(ratio, 3),
+        }
+        rows.append(row)
+        print(
+            f"  {who:30} {row['median_us']:>11,.1f} µs  ({row['min_us']:,.1f} to {row['max_us']:,.1f})"
+            + ("" if who == OURS else f"  {ratio:6.2f} × onestep's")
+        )
+    verdict(sides)
+    sys.stdout.flush()
+    return rows
 
 
 def verdict(sides):
