@@ -8,6 +8,9 @@ use std::ops::{Add, Div, Mul, Sub};
 use super::vector::{One, Vector};
 use crate::ir::Binary;
 
+/// A formula has at most so many operands of a kind, and results.
+pub(super) const MOST: usize = 8;
+
 /// What a formula computes with.
 pub(super) trait Number:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>

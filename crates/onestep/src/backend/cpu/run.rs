@@ -1,6 +1,7 @@
 //! Runs a tape: walks its blocks, evaluates each phase's steps over a block of lanes, folds and stores.
 
 use super::access::{Room, Variables, divide, load, store};
+use super::formula::{Formula, MOST};
 use super::lanes;
 use super::random;
 use super::tape::{Along, Derived, Home, LANES, OutTape, PARTIAL, PhaseTape, Places, Step, Stretches, Tape, Value};
@@ -88,9 +89,13 @@ pub(super) unsafe fn run(isa: Isa, tape: &Tape, buffers: &Buffers, s: &mut Scrat
 /// Evaluates steps over a block of so many lanes: one text compiled for each instruction set.
 type Steps = unsafe fn(&[Step], &[OutTape], &Buffers, &mut Scratch, usize);
 
+/// Computes a formula for so many lanes of its operands: lanes, scalars, results. A function of its own for each
+/// instruction set, for compilers take more than linear time over what is inside [`steps_here`].
+type Formulas = unsafe fn(Formula, &[*const f32], &[f32], &[*mut f32], usize);
+
 /// The walk and the evaluation for a set of CPU features.
 macro_rules! compiled_for {
-    ($features:literal, $vector:ident, $run:ident, $steps:ident) => {
+    ($features:literal, $vector:ident, $run:ident, $steps:ident, $formulas:ident) => {
         /// # Safety
         /// As [`run`], on a CPU with these features.
         #[cfg(target_arch = "x86_64")]
@@ -106,19 +111,43 @@ macro_rules! compiled_for {
         #[target_feature(enable = $features)]
         unsafe fn $steps(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
             // SAFETY: passed on from the caller.
-            unsafe { steps_here::<std::arch::x86_64::$vector>(steps, outs, buffers, s, n) }
+            unsafe { steps_here($formulas, steps, outs, buffers, s, n) }
+        }
+
+        /// # Safety
+        /// As [`Formula::compute`], on a CPU with these features.
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $formulas(formula: Formula, lanes: &[*const f32], scalars: &[f32], results: &[*mut f32], n: usize) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                formula.compute::<std::arch::x86_64::$vector>(|i| lanes[i], |i| scalars[i], |i| results[i], n);
+            }
         }
     };
 }
 
-compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", __m512, run_avx512, steps_avx512);
-compiled_for!("avx2,fma", __m256, run_avx2, steps_avx2);
+compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", __m512, run_avx512, steps_avx512, formulas_avx512);
+compiled_for!("avx2,fma", __m256, run_avx2, steps_avx2, formulas_avx2);
 
 /// # Safety
 /// As [`run`].
 unsafe fn steps_plain<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     // SAFETY: passed on from the caller.
-    unsafe { steps_here::<V>(steps, outs, buffers, s, n) }
+    unsafe { steps_here(formulas_plain::<V>, steps, outs, buffers, s, n) }
+}
+
+/// # Safety
+/// As [`Formula::compute`].
+unsafe fn formulas_plain<V: Vector>(
+    formula: Formula,
+    lanes: &[*const f32],
+    scalars: &[f32],
+    results: &[*mut f32],
+    n: usize,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe { formula.compute::<V>(|i| lanes[i], |i| scalars[i], |i| results[i], n) }
 }
 
 /// # Safety
@@ -402,7 +431,14 @@ fn derive(s: &mut Scratch, to: Derived, map: &Stretches, by: i64, remainder: boo
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn steps_here<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
+unsafe fn steps_here(
+    formulas: Formulas,
+    steps: &[Step],
+    outs: &[OutTape],
+    buffers: &Buffers,
+    s: &mut Scratch,
+    n: usize,
+) {
     for step in steps {
         // SAFETY: a source has `n` valid lanes, set by an earlier step of this block; registers are distinct
         // from each other, and a step never writes a register it reads.
@@ -487,16 +523,14 @@ unsafe fn steps_here<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buff
                 for &to in to {
                     write(s, to);
                 }
+                let (mut read, mut known, mut written) =
+                    ([std::ptr::null(); MOST], [0.0; MOST], [std::ptr::null_mut(); MOST]);
+                read.iter_mut().zip(lanes).for_each(|(to, &lane)| *to = s.sources[lane].cast());
+                known.iter_mut().zip(scalars).for_each(|(to, &value)| *to = scalar(s, value));
+                written.iter_mut().zip(to).for_each(|(at, to)| *at = s.sources[to.number].cast_mut().cast());
                 // SAFETY: each value has `n` lanes. A result lies in a register of its own or where an out stores,
                 // which only this step still reads, on the same lanes.
-                unsafe {
-                    formula.compute::<V>(
-                        |i| s.sources[lanes[i]].cast(),
-                        |i| scalar(s, scalars[i]),
-                        |i| s.sources[to[i].number].cast_mut().cast(),
-                        n,
-                    );
-                }
+                unsafe { formulas(*formula, &read, &known, &written, n) };
             }
             Step::SelectBy { to, op, a, b, x, y } => {
                 lanes::select_by(*op, [read(s, *a), read(s, *b)], [read(s, *x), read(s, *y)], write(s, *to));
