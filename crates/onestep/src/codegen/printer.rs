@@ -614,10 +614,10 @@ impl<'a> Printer<'a> {
                     let slot = self.slot(*buffer);
                     let width = cx.kernel.schedule.vector;
                     if cx.axis.is_some_and(|axis| is_vector(index, &[], axis, width)) {
-                        let set = d.vector_set(slot, width, &format!("s{i}"), "part", &name(*value));
+                        let set = d.vector_set(slot, width, &format!("s{i}"), "part", &name(stored(cx, slot, *value)));
                         self.line(&set);
                     } else {
-                        stores.push(d.store(slot, &self.affine(cx, index), &name(*value)));
+                        stores.push(d.store(slot, &self.affine(cx, index), &name(stored(cx, slot, *value))));
                     }
                 }
             }
@@ -690,6 +690,21 @@ pub(super) fn times(value: &str, by: usize) -> String {
 
 fn name(e: ExprId) -> String {
     format!("e{}", e.0)
+}
+
+/// What a store is to round: not what has just been rounded to the same narrow float.
+fn stored(cx: &Context, slot: &Slot, value: ExprId) -> ExprId {
+    let typed = &cx.phase.body[value.index()];
+    match typed.expr {
+        Expr::Cast(from)
+            if typed.dtype == slot.dtype
+                && matches!(typed.dtype, DType::BF16 | DType::F16)
+                && cx.phase.body[from.index()].dtype == DType::F32 =>
+        {
+            from
+        }
+        _ => value,
+    }
 }
 
 /// The function that folds two values.

@@ -114,6 +114,12 @@ impl Cut {
         k.div_ceil(self.parts).next_multiple_of(whole)
     }
 
+    /// Whether the steps of the sum fill what is staged every time.
+    pub(super) fn is_whole(&self, k: usize) -> bool {
+        let chunk = self.chunk(k);
+        chunk.is_multiple_of(self.k) && chunk * self.parts == k
+    }
+
     /// The distance of rows where the groups put their results together, in shared memory.
     pub(super) fn row(&self) -> usize {
         if self.math == Math::Scalar { self.n } else { self.n + 8 }

@@ -42,7 +42,8 @@ pub(super) fn print(
         }
         false => product,
     };
-    let nest = &LoopKernel { schedule: Schedule { vector: taken(nest, product), ..nest.schedule }, ..nest.clone() };
+    let nest =
+        &LoopKernel { schedule: Schedule { vector: taken(plan, nest, product), ..nest.schedule }, ..nest.clone() };
     let rules = cuda::Cuda.rules();
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
@@ -63,13 +64,17 @@ fn rows_are_near(nest: &LoopKernel, product: &Contraction) -> bool {
 }
 
 /// How many neighbouring results a thread stores at once.
-fn taken(nest: &LoopKernel, product: &Contraction) -> usize {
+fn taken(plan: &Plan, nest: &LoopKernel, product: &Contraction) -> usize {
     let Some(&(var, extent)) = product.n.vars.last() else { return 1 };
     let innermost = nest.grid.len().checked_sub(1).map(|i| Var::Grid(i as u32));
-    let together = Some(var) == innermost
-        && extent.is_multiple_of(TOGETHER)
-        && nest.stores().all(|(_, index)| is_vector(index, &[], var, TOGETHER));
-    if together { TOGETHER } else { 1 }
+    let together = |width: &usize| {
+        let stored = |(buffer, index)| {
+            plan.buffer(buffer).dtype.size() * width <= STORED_BYTES && is_vector(index, &[], var, *width)
+        };
+        extent.is_multiple_of(*width) && nest.stores().all(stored)
+    };
+    let widest = if Some(var) == innermost { [8, 4].into_iter().find(together) } else { None };
+    widest.unwrap_or(1)
 }
 
 /// What multiplies.
@@ -87,8 +92,8 @@ fn results(product: &Contraction) -> usize {
 
 /// Threads that adding partial sums should keep busy.
 const BUSY: usize = 1 << 15;
-/// Results that a thread stores at once where they lie together.
-const TOGETHER: usize = 4;
+/// Bytes of results that a thread stores at once where they lie together.
+const STORED_BYTES: usize = 16;
 
 /// Lines that give an axis's variables their values at place `at`, those that `used` says are used; of the variable
 /// that is taken several at a time, the first.
@@ -282,11 +287,16 @@ impl Printed<'_> {
         let sums: Vec<String> = match width {
             1 => vec![(0..groups).map(|g| format!("from[{}]", g * group)).collect::<Vec<_>>().join(" + ")],
             _ => {
-                let four =
-                    |g: usize| format!("const float4 of{g} = *reinterpret_cast<const float4*>(from + {});", g * group);
-                (0..groups).for_each(|g| t.line(four(g)));
-                let sum = |part: &str| (0..groups).map(|g| format!("of{g}.{part}")).collect::<Vec<_>>().join(" + ");
-                ["x", "y", "z", "w"].map(sum).into()
+                let fours = || (0..groups).flat_map(|g| (0..width / 4).map(move |four| (g, four)));
+                for (g, four) in fours() {
+                    let at = g * group + 4 * four;
+                    t.line(format!("const float4 of{g}_{four} = *reinterpret_cast<const float4*>(from + {at});"));
+                }
+                let sum = |i: usize| {
+                    let part = |g: usize| format!("of{g}_{}.{}", i / 4, ["x", "y", "z", "w"][i % 4]);
+                    (0..groups).map(part).collect::<Vec<_>>().join(" + ")
+                };
+                (0..width).map(sum).collect()
             }
         };
         t.line(format!("const int m = m0 + {row};"));
@@ -296,10 +306,13 @@ impl Printed<'_> {
             let [mt, nt] = self.cut.tiles(self.product);
             let result = format!("tile / {} * {} + m * {} + n", mt * nt, m.extent() * n.extent(), n.extent());
             t.line(format!("float* const to = workspace + part * {} + {result};", results(self.product)));
-            t.line(match width {
-                1 => format!("*to = {};", sums[0]),
-                _ => format!("*reinterpret_cast<float4*>(to) = make_float4({});", sums.join(", ")),
-            });
+            if width == 1 {
+                t.line(format!("*to = {};", sums[0]));
+            }
+            for (i, four) in sums.chunks_exact(4).enumerate() {
+                let four = four.join(", ");
+                t.line(format!("*reinterpret_cast<float4*>(to + {}) = make_float4({four});", 4 * i));
+            }
         } else {
             t.line(format!("const float whole[{width}] = {{{}}};", sums.join(", ")));
             t.line(self.carry());

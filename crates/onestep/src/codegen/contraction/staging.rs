@@ -183,14 +183,19 @@ impl Side<'_> {
             Math::Scalar | Math::Tf32 => t.line(format!("float {n}_next[{count}][{}];", self.width())),
             Math::Half(_) => t.line(format!("{} {n}_next[{count}];", self.moved_type())),
         }
-        t.line(format!("bool {n}_in[{count}];"));
+        let all = self.is_whole();
+        if !all {
+            t.line(format!("bool {n}_in[{count}];"));
+        }
         let moving = self.lets(false);
         moving.iter().for_each(|(i, _)| t.line(format!("int {n}_let{i}[{count}];")));
         (0..self.maps().len()).for_each(|i| t.line(format!("int {n}_map{i}[{count}];")));
         t.line("#pragma unroll".into());
         t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
         t.line(format!("const int own = {} + {};", self.origin, self.place()[0]));
-        t.line(format!("{n}_in[i] = own < {};", self.axis.extent()));
+        if !all {
+            t.line(format!("{n}_in[i] = own < {};", self.axis.extent()));
+        }
         for (i, l) in self.lets(true) {
             let (function, map, by) = derived(l);
             t.line(format!("const int l{i} = {function}<int>({}, {by});", self.staying(map)));
@@ -204,10 +209,19 @@ impl Side<'_> {
         t.close();
     }
 
-    /// What a thread moves at once, where elements are moved as they are.
-    fn moved_type(&self) -> String {
-        let slot = &self.printed.bindings.slots[&self.load.buffer];
-        if self.width() == 1 { "unsigned short".into() } else { cuda::Cuda.vector_type(slot, self.width()) }
+    /// What a thread moves at once, where narrow elements are moved as they are: as words, which registers hold without
+    /// packing and unpacking.
+    fn moved_type(&self) -> &'static str {
+        match self.width() {
+            8 => "uint4",
+            4 => "uint2",
+            _ => "unsigned short",
+        }
+    }
+
+    /// Whether the tile is a whole number of elements for each thread, with every place on the operand's own axis there.
+    fn is_whole(&self) -> bool {
+        (self.wide * self.steps / self.width()).is_multiple_of(THREADS) && self.axis.extent().is_multiple_of(self.wide)
     }
 
     /// Loads the elements of the steps from `first` on into registers.
@@ -235,7 +249,13 @@ impl Side<'_> {
             }
             terms.join(" + ")
         };
-        let mut inside = vec![format!("{n}_in[i]"), "k < k_end".to_string()];
+        let mut inside = Vec::new();
+        if !self.is_whole() {
+            inside.push(format!("{n}_in[i]"));
+        }
+        if !self.is_whole() || !self.printed.cut.is_whole(self.printed.product.k.extent()) {
+            inside.push("k < k_end".to_string());
+        }
         for (i, Guard { expr, low, high }) in self.load.guards.iter().enumerate() {
             t.line(format!("const int q{i} = {};", value(i, expr)));
             // Below 0 is far above as an unsigned number.
@@ -254,15 +274,22 @@ impl Side<'_> {
         let (n, width) = (self.name, self.width());
         let slot = &self.printed.bindings.slots[&self.load.buffer];
         if let Math::Half(_) = self.printed.cut.math {
-            t.line(format!("{n}_next[i] = {{}};"));
             let all = match width {
                 1 => format!("{}[{index}]", slot.name),
-                _ => cuda::Cuda.vector_load(slot, width, index),
+                _ => format!("*reinterpret_cast<const {}*>({} + ({index}))", self.moved_type(), slot.name),
             };
+            if inside.is_empty() {
+                return t.line(format!("{n}_next[i] = {all};"));
+            }
+            t.line(format!("{n}_next[i] = {{}};"));
             return t.line(format!("if ({inside}) {n}_next[i] = {all};"));
         }
-        (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = 0.0f;")));
-        t.open(format!("if ({inside}) {{"));
+        if inside.is_empty() {
+            t.open("{".into());
+        } else {
+            (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = 0.0f;")));
+            t.open(format!("if ({inside}) {{"));
+        }
         if width == 1 {
             t.line(format!("{n}_next[i][0] = {};", cuda::Cuda.load(slot, index)));
         } else {

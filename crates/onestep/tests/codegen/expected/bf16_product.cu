@@ -12,22 +12,18 @@ extern "C" __global__ void __launch_bounds__(256) k0(
   const int n0 = tile / 32 % 8 * 64;
   const int k_first = part * 64;
   const int k_end = min(k_first + 64, 64);
-  Shorts8 a_next[1];
-  bool a_in[1];
+  uint4 a_next[1];
   int a_map0[1];
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int own = m0 + (thread + i * 256) / 8;
-    a_in[i] = own < 1024;
     a_map0[i] = 64 * own;
   }
-  Shorts8 b_next[2];
-  bool b_in[2];
+  uint4 b_next[2];
   int b_map0[2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int own = n0 + (thread + i * 256) % 8 * 8;
-    b_in[i] = own < 512;
     b_map0[i] = own;
   }
   const int lane = thread % 32;
@@ -40,39 +36,35 @@ extern "C" __global__ void __launch_bounds__(256) k0(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) % 8 * 8;
-    a_next[i] = {};
-    if (a_in[i] && k < k_end) a_next[i] = *reinterpret_cast<const Shorts8*>(b0 + (a_map0[i] + k));
+    a_next[i] = *reinterpret_cast<const uint4*>(b0 + (a_map0[i] + k));
   }
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int k = k_first + (thread + i * 256) / 8;
-    b_next[i] = {};
-    if (b_in[i] && k < k_end) b_next[i] = *reinterpret_cast<const Shorts8*>(b1 + (b_map0[i] + 512 * k));
+    b_next[i] = *reinterpret_cast<const uint4*>(b1 + (b_map0[i] + 512 * k));
   }
   for (int k0 = k_first; k0 < k_end; k0 += 64) {
 #pragma unroll
     for (int i = 0; i < 1; ++i) {
       unsigned short* const to = shared + 0 + ((thread + i * 256) / 8) * 72 + ((thread + i * 256) % 8 * 8);
-      *reinterpret_cast<Shorts8*>(to) = a_next[i];
+      *reinterpret_cast<uint4*>(to) = a_next[i];
     }
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       unsigned short* const to = shared + 2304 + ((thread + i * 256) / 8) * 72 + ((thread + i * 256) % 8 * 8);
-      *reinterpret_cast<Shorts8*>(to) = b_next[i];
+      *reinterpret_cast<uint4*>(to) = b_next[i];
     }
     __syncthreads();
     if (k0 + 64 < k_end) {
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 64 + (thread + i * 256) % 8 * 8;
-        a_next[i] = {};
-        if (a_in[i] && k < k_end) a_next[i] = *reinterpret_cast<const Shorts8*>(b0 + (a_map0[i] + k));
+        a_next[i] = *reinterpret_cast<const uint4*>(b0 + (a_map0[i] + k));
       }
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int k = k0 + 64 + (thread + i * 256) / 8;
-        b_next[i] = {};
-        if (b_in[i] && k < k_end) b_next[i] = *reinterpret_cast<const Shorts8*>(b1 + (b_map0[i] + 512 * k));
+        b_next[i] = *reinterpret_cast<const uint4*>(b1 + (b_map0[i] + 512 * k));
       }
     }
 #pragma unroll
@@ -109,25 +101,27 @@ extern "C" __global__ void __launch_bounds__(256) k0(
     }
   }
   __syncthreads();
-  for (int at = thread; at < 512; at += 256) {
-    const float* const from = sums + (at / 16) * 72 + at % 16 * 4;
-    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
-    const float4 of1 = *reinterpret_cast<const float4*>(from + 2304);
-    const int m = m0 + at / 16;
-    const int n = n0 + at % 16 * 4;
+  for (int at = thread; at < 256; at += 256) {
+    const float* const from = sums + (at / 8) * 72 + at % 8 * 8;
+    const float4 of0_0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of0_1 = *reinterpret_cast<const float4*>(from + 4);
+    const float4 of1_0 = *reinterpret_cast<const float4*>(from + 2304);
+    const float4 of1_1 = *reinterpret_cast<const float4*>(from + 2308);
+    const int m = m0 + at / 8;
+    const int n = n0 + at % 8 * 8;
     if (m >= 1024 || n >= 512) continue;
-    const float whole[4] = {of0.x + of1.x, of0.y + of1.y, of0.z + of1.z, of0.w + of1.w};
-    const float (&c0)[4] = whole;
+    const float whole[8] = {of0_0.x + of1_0.x, of0_0.y + of1_0.y, of0_0.z + of1_0.z, of0_0.w + of1_0.w, of0_1.x + of1_1.x, of0_1.y + of1_1.y, of0_1.z + of1_1.z, of0_1.w + of1_1.w};
+    const float (&c0)[8] = whole;
     const int g0 = m;
     const int g1_first = n;
-    Shorts4 s0 = Shorts4{};
+    Shorts8 s0 = Shorts8{};
     #pragma unroll
-    for (int part = 0; part < 4; part += 1) {
+    for (int part = 0; part < 8; part += 1) {
       const int g1 = g1_first + part;
       const float e0 = c0[part];
       const float e1 = bf16_value(bf16_bits(e0));
-      s0.at[part] = (unsigned short)bf16_bits(e1);
+      s0.at[part] = (unsigned short)bf16_bits(e0);
     }
-    *reinterpret_cast<Shorts4*>(b3 + (512 * g0 + g1_first)) = s0;
+    *reinterpret_cast<Shorts8*>(b3 + (512 * g0 + g1_first)) = s0;
   }
 }

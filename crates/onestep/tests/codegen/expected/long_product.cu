@@ -13,12 +13,10 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   const int k_first = part * 128;
   const int k_end = min(k_first + 128, 4096);
   float a_next[2][4];
-  bool a_in[2];
   int a_map0[2];
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int own = m0 + (thread + i * 256) % 16;
-    a_in[i] = own < 32;
     a_map0[i] = 4096 * own;
   }
   float b_next[2][4];
@@ -38,11 +36,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    a_next[i][0] = 0.0f;
-    a_next[i][1] = 0.0f;
-    a_next[i][2] = 0.0f;
-    a_next[i][3] = 0.0f;
-    if (a_in[i] && k < k_end) {
+    {
       const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + k));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
@@ -84,11 +78,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int k = k0 + 128 + (thread + i * 256) / 16 * 4;
-        a_next[i][0] = 0.0f;
-        a_next[i][1] = 0.0f;
-        a_next[i][2] = 0.0f;
-        a_next[i][3] = 0.0f;
-        if (a_in[i] && k < k_end) {
+        {
           const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map0[i] + k));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
@@ -134,26 +124,26 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   __syncthreads();
   for (int at = thread; at < 64; at += 256) {
     const float* const from = sums + (at / 4) * 16 + at % 4 * 4;
-    const float4 of0 = *reinterpret_cast<const float4*>(from + 0);
-    const float4 of1 = *reinterpret_cast<const float4*>(from + 256);
-    const float4 of2 = *reinterpret_cast<const float4*>(from + 512);
-    const float4 of3 = *reinterpret_cast<const float4*>(from + 768);
-    const float4 of4 = *reinterpret_cast<const float4*>(from + 1024);
-    const float4 of5 = *reinterpret_cast<const float4*>(from + 1280);
-    const float4 of6 = *reinterpret_cast<const float4*>(from + 1536);
-    const float4 of7 = *reinterpret_cast<const float4*>(from + 1792);
-    const float4 of8 = *reinterpret_cast<const float4*>(from + 2048);
-    const float4 of9 = *reinterpret_cast<const float4*>(from + 2304);
-    const float4 of10 = *reinterpret_cast<const float4*>(from + 2560);
-    const float4 of11 = *reinterpret_cast<const float4*>(from + 2816);
-    const float4 of12 = *reinterpret_cast<const float4*>(from + 3072);
-    const float4 of13 = *reinterpret_cast<const float4*>(from + 3328);
-    const float4 of14 = *reinterpret_cast<const float4*>(from + 3584);
-    const float4 of15 = *reinterpret_cast<const float4*>(from + 3840);
+    const float4 of0_0 = *reinterpret_cast<const float4*>(from + 0);
+    const float4 of1_0 = *reinterpret_cast<const float4*>(from + 256);
+    const float4 of2_0 = *reinterpret_cast<const float4*>(from + 512);
+    const float4 of3_0 = *reinterpret_cast<const float4*>(from + 768);
+    const float4 of4_0 = *reinterpret_cast<const float4*>(from + 1024);
+    const float4 of5_0 = *reinterpret_cast<const float4*>(from + 1280);
+    const float4 of6_0 = *reinterpret_cast<const float4*>(from + 1536);
+    const float4 of7_0 = *reinterpret_cast<const float4*>(from + 1792);
+    const float4 of8_0 = *reinterpret_cast<const float4*>(from + 2048);
+    const float4 of9_0 = *reinterpret_cast<const float4*>(from + 2304);
+    const float4 of10_0 = *reinterpret_cast<const float4*>(from + 2560);
+    const float4 of11_0 = *reinterpret_cast<const float4*>(from + 2816);
+    const float4 of12_0 = *reinterpret_cast<const float4*>(from + 3072);
+    const float4 of13_0 = *reinterpret_cast<const float4*>(from + 3328);
+    const float4 of14_0 = *reinterpret_cast<const float4*>(from + 3584);
+    const float4 of15_0 = *reinterpret_cast<const float4*>(from + 3840);
     const int m = m0 + at / 4;
     const int n = n0 + at % 4 * 4;
     if (m >= 32 || n >= 24) continue;
     float* const to = workspace + part * 768 + tile / 4 * 768 + m * 24 + n;
-    *reinterpret_cast<float4*>(to) = make_float4(of0.x + of1.x + of2.x + of3.x + of4.x + of5.x + of6.x + of7.x + of8.x + of9.x + of10.x + of11.x + of12.x + of13.x + of14.x + of15.x, of0.y + of1.y + of2.y + of3.y + of4.y + of5.y + of6.y + of7.y + of8.y + of9.y + of10.y + of11.y + of12.y + of13.y + of14.y + of15.y, of0.z + of1.z + of2.z + of3.z + of4.z + of5.z + of6.z + of7.z + of8.z + of9.z + of10.z + of11.z + of12.z + of13.z + of14.z + of15.z, of0.w + of1.w + of2.w + of3.w + of4.w + of5.w + of6.w + of7.w + of8.w + of9.w + of10.w + of11.w + of12.w + of13.w + of14.w + of15.w);
+    *reinterpret_cast<float4*>(to + 0) = make_float4(of0_0.x + of1_0.x + of2_0.x + of3_0.x + of4_0.x + of5_0.x + of6_0.x + of7_0.x + of8_0.x + of9_0.x + of10_0.x + of11_0.x + of12_0.x + of13_0.x + of14_0.x + of15_0.x, of0_0.y + of1_0.y + of2_0.y + of3_0.y + of4_0.y + of5_0.y + of6_0.y + of7_0.y + of8_0.y + of9_0.y + of10_0.y + of11_0.y + of12_0.y + of13_0.y + of14_0.y + of15_0.y, of0_0.z + of1_0.z + of2_0.z + of3_0.z + of4_0.z + of5_0.z + of6_0.z + of7_0.z + of8_0.z + of9_0.z + of10_0.z + of11_0.z + of12_0.z + of13_0.z + of14_0.z + of15_0.z, of0_0.w + of1_0.w + of2_0.w + of3_0.w + of4_0.w + of5_0.w + of6_0.w + of7_0.w + of8_0.w + of9_0.w + of10_0.w + of11_0.w + of12_0.w + of13_0.w + of14_0.w + of15_0.w);
   }
 }
