@@ -56,7 +56,8 @@ fn runs_read_what_was_written_last() {
                 let mut write = |input: usize, number: i32| {
                     let value = tensor(&device, lent, number);
                     program.write_input(input, &value).unwrap();
-                    inputs[input] = value.bytes().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap())).collect();
+                    inputs[input] =
+                        value.bytes().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap())).collect();
                 };
                 match what {
                     0 => [0, 1].into_iter().for_each(|i| write(i, 1000 * step + i as i32)),

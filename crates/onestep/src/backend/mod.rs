@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Lender, Literal, Type};
-use crate::plan::{Buffer, Place, Plan, Target};
+use crate::plan::{Buffer, Peaks, Place, Plan, Target};
 use memory::Statistics;
 
 /// What a device must be able to do.
@@ -29,6 +29,11 @@ pub trait Backend: Send + Sync {
 
     /// What passes may know of it.
     fn target(&self) -> Target;
+
+    /// What it can do at most; `None` where nothing tells.
+    fn peaks(&self) -> Option<Peaks> {
+        None
+    }
 
     /// Memory for a state, zeroed.
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory>;
@@ -339,6 +344,12 @@ impl Device {
     pub fn target(&self) -> Target {
         let target = self.backend.target();
         Target { tf32: target.tf32 && self.tf32, ..target }
+    }
+
+    /// What it can do at most by its data sheet; `None` where nothing tells (the CPU, whose clock and memory nobody
+    /// names, and the reference).
+    pub fn peaks(&self) -> Option<Peaks> {
+        self.backend.peaks()
     }
 
     /// Memory for a state, zeroed.

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
+use super::peaks::peaks;
 use crate::backend::memory::{Capacity, Fence, RawMemory, Slot};
 use crate::error::{Error, Result};
+use crate::plan::Peaks;
 
 /// An error of the driver with what was being done.
 fn failed(doing: &str, e: DriverError) -> Error {
@@ -56,6 +58,7 @@ pub(super) struct Gpu {
     pub(super) architecture: usize,
     pub(super) multiprocessors: usize,
     pub(super) shared_bytes: usize,
+    pub(super) peaks: Option<Peaks>,
     /// Whether a kernel can come to the device before those it depends on are done, and wait there.
     waits_in_kernels: bool,
     device: sys::CUdevice,
@@ -91,6 +94,10 @@ impl Gpu {
         let minor = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
         let multiprocessors = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
         let shared_bytes = attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK)?;
+        // Drivers that do not tell a clock say 0 or refuse: there are no peaks then.
+        let clock = attribute(A::CU_DEVICE_ATTRIBUTE_CLOCK_RATE).unwrap_or(0);
+        let memory = attribute(A::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE).unwrap_or(0);
+        let bus = attribute(A::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH).unwrap_or(0);
         let mut version = 0;
         // SAFETY: writes a number.
         unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(doing("tell its version"))?;
@@ -103,6 +110,7 @@ impl Gpu {
             architecture,
             multiprocessors,
             shared_bytes,
+            peaks: peaks(architecture, multiprocessors, clock, memory, bus),
             waits_in_kernels: architecture >= 90 && version >= 12_030,
             device,
             context,

@@ -8,6 +8,7 @@ mod compiler;
 mod driver;
 mod hazards;
 mod lend;
+mod peaks;
 mod program;
 mod turns;
 
@@ -20,7 +21,7 @@ use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, down
 use crate::codegen;
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Lender, Literal};
-use crate::plan::{Buffer, Place, Plan, Target};
+use crate::plan::{Buffer, Peaks, Place, Plan, Target};
 use blas::Blas;
 use cache::Cache;
 use driver::{Event, Gpu, GpuMemory, Pinned, Queue};
@@ -171,6 +172,10 @@ impl Backend for Cuda {
             tf32: self.0.gpu.architecture >= 80,
             ..Target::default()
         }
+    }
+
+    fn peaks(&self) -> Option<Peaks> {
+        self.0.gpu.peaks
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {

@@ -79,7 +79,11 @@ impl<S: Slot> Shared<S> {
 impl<S: Slot> Ring<S> {
     /// A ring of `slots` slots of `slot_bytes` bytes, neither of them zero; `make` makes one, and what to drop
     /// with it. Fails if `make` does.
-    pub(in crate::backend) fn new(slots: usize, slot_bytes: usize, mut make: impl FnMut() -> Result<(S, Keep)>) -> Result<Self> {
+    pub(in crate::backend) fn new(
+        slots: usize,
+        slot_bytes: usize,
+        mut make: impl FnMut() -> Result<(S, Keep)>,
+    ) -> Result<Self> {
         assert!(slots > 0 && slot_bytes > 0, "onestep bug: a staging ring of {slots} slots of {slot_bytes} bytes");
         let entry = |(memory, keep)| Entry { memory, fence: None, _keep: keep };
         let free = (0..slots).map(|_| make().map(entry)).collect::<Result<_>>()?;
