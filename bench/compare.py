@@ -2,7 +2,8 @@
 
 Each round runs every side once, so that a machine that is faster at one time than at another is so for all of them.
 What counts is the median over rounds; a ratio's spread is over the ratios of single rounds. A workload is reported as
-soon as its rounds are done.
+soon as its rounds are done. A peer that fails or takes too long loses what it has not printed by then, and no other
+side's results.
 """
 
 import argparse
@@ -17,7 +18,13 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PEERS = {"pytorch": HERE / "peers" / "pytorch.py", "jax": HERE / "peers" / "jax_jit.py"}
+PEERS = {
+    "pytorch": ["pytorch.py"],
+    "pytorch-compile": ["pytorch.py", "--compile"],
+    "jax": ["jax_jit.py"],
+}
+# What is worth the minutes that compiling takes.
+COMPILED = {"small_cnn", "small_cnn_1k", "big_mlp"}
 COLUMNS = (
     "date machine cores commit workload who batch threads median_us min_us max_us ratio".split()
 )
@@ -30,7 +37,9 @@ def main():
     sides = {OURS: [args.onestep, "bench", "--json", "--device", args.device]}
     if args.allow_tf32:
         sides[OURS].append("--allow-tf32")
-    sides |= {peer: [args.python, str(PEERS[peer]), "--device", args.device] for peer in args.peers}
+    for peer in args.peers:
+        script, *flags = PEERS[peer]
+        sides[peer] = [args.python, str(HERE / "peers" / script), *flags, "--device", args.device]
     options = ["--threads", str(args.threads)]
     for name in ("batch", "steps", "repeats"):
         value = getattr(args, name)
@@ -39,8 +48,11 @@ def main():
         found = {}  # batch -> who -> a line for each round
         for number in range(args.rounds):
             for side, command in sides.items():
+                if side == "pytorch-compile" and workload not in COMPILED:
+                    continue
                 print(f"{workload}, round {number + 1} of {args.rounds}: {side}", file=sys.stderr)
-                for line in run(command + [workload] + options):
+                for line in run(command + [workload] + options, args.limit, needed=side == OURS):
+                    line["round"] = number
                     found.setdefault(line["batch"], {}).setdefault(line.get("peer", OURS), []).append(line)
         for batch, lines in found.items():
             rows = judged(args, cores, workload, batch, lines)
@@ -82,22 +94,30 @@ def judged(args, cores, workload, batch, sides):
 
 def verdict(sides):
     """The ratio against the better peer, with its spread over rounds."""
-    peers = {who: [line["median_us"] for line in lines] for who, lines in sides.items() if who != OURS}
-    if not peers:
+    rounds = {who: {line["round"]: line["median_us"] for line in lines} for who, lines in sides.items()}
+    ours = rounds.pop(OURS)
+    if not rounds:
         return
-    ours = [line["median_us"] for line in sides[OURS]]
-    better = min(peers, key=lambda who: statistics.median(peers[who]))
-    single = [theirs / our for theirs, our in zip(peers[better], ours)]
-    ratio = statistics.median(peers[better]) / statistics.median(ours)
+    medians = {who: statistics.median(times.values()) for who, times in rounds.items()}
+    better = min(medians, key=medians.get)
+    single = [theirs / ours[number] for number, theirs in rounds[better].items()]
+    ratio = medians[better] / statistics.median(ours.values())
     print(f"  against the better peer ({better}): {ratio:.2f} times as fast ({min(single):.2f} to {max(single):.2f})")
 
 
-def run(command):
-    """The JSON lines that a command prints."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit code {done.returncode}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+def run(command, limit, needed):
+    """The JSON lines that a command prints within so many seconds; if it is not needed, whatever becomes of it."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=limit)
+        printed, failure = done.stdout, f"exit code {done.returncode}" if done.returncode else None
+    except subprocess.TimeoutExpired as expired:
+        printed, failure = expired.stdout or b"", f"not done after {limit} s"
+    if failure:
+        message = f"{' '.join(command)}: {failure}"
+        if needed:
+            sys.exit(message)
+        print(message, file=sys.stderr)
+    return [json.loads(line) for line in printed.decode().splitlines() if line.startswith("{") and line.endswith("}")]
 
 
 def pin(cores):
@@ -146,7 +166,10 @@ def arguments():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of every side (default: cpu)")
     parser.add_argument("--allow-tf32", action="store_true", help="let onestep use TF32, as its peers do on a GPU")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch and jax (default: this one)")
-    parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=sorted(PEERS, reverse=True))
+    parser.add_argument("--peers", nargs="*", choices=sorted(PEERS),
+                        help=f"default: all, pytorch-compile on a GPU alone and for {', '.join(sorted(COMPILED))}")  # fmt: skip
+    parser.add_argument("--limit", type=float, default=240, metavar="SECONDS",
+                        help="a round, side and workload (default: 240)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--cores", type=lambda text: [int(core) for core in text.split(",")], metavar="N[,N]",
                         help="pin everything to these cores (default: no pinning)")  # fmt: skip
@@ -156,6 +179,8 @@ def arguments():
     parser.add_argument("--repeats", type=int, help="a round and side (default: 10)")
     parser.add_argument("--csv", help="append the rows to this file, such as bench/results/cpu.csv")
     args = parser.parse_args()
+    if args.peers is None:
+        args.peers = [peer for peer in PEERS if args.device == "cuda" or peer != "pytorch-compile"]
     if args.rounds < 1:
         parser.error("--rounds must be at least 1")
     return args

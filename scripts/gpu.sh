@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-TESTS="conformance copies golden_training hazards memory mixed_training promises random_graphs resident"
+TESTS="conformance copies golden_training hazards memory mixed_training promises random_graphs resident streaming"
 
 if [ "${1:-}" = "--pack" ]; then
   folder="${2:?a folder for the binaries}"

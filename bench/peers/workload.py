@@ -37,7 +37,9 @@ def parse(parser):
     if wrong:
         parser.error(f"there is no workload {', '.join(wrong)}; there are {', '.join(NAMES)}")
     args.workloads = args.workloads or SMALL
-    if args.threads == 1 and hasattr(os, "sched_setaffinity"):
+    # Compilers for a GPU have many threads of their own, and one of ours waits for the device.
+    compiles = getattr(args, "compile", False) and args.device == "cuda"
+    if args.threads == 1 and not compiles and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     return args
 

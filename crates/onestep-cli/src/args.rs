@@ -32,7 +32,7 @@ pub enum Command {
     Predict(PredictArgs),
     /// Repeat a run's test figures
     Eval(EvalArgs),
-    /// Time training steps: the batch on the device, forward, loss, backward and optimizer
+    /// Time training steps: forward, loss, backward and optimizer, the batch on the device or streamed
     Bench(BenchArgs),
     /// Show the kernels of a training step: the layers they came from, bytes, flops and measured time
     Explain(ExplainArgs),
@@ -131,6 +131,10 @@ pub struct BenchArgs {
     /// The floats that products and convolutions read (f32, bf16, f16), over the workload's
     #[arg(long, value_name = "FLOAT")]
     pub precision: Option<Precision>,
+    /// A fresh batch from host memory for each step, shuffled and assembled by a loader as in training; by default the
+    /// batch is on the device already
+    #[arg(long)]
+    pub streamed: bool,
     /// Steps a repeat; the device is waited for once after them [default: a fifth of a second's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,

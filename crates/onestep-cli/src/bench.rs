@@ -1,4 +1,4 @@
-//! `onestep bench`: the time of a training step, the batch being on the device already.
+//! `onestep bench`: the time of a training step, the batch being on the device already or streamed from the host.
 //!
 //! Warmed up first; then each repeat submits N steps and waits for the device once. The median of the repeats
 //! counts, and their smallest and largest say how far to trust it.
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onestep::data::gather;
-use onestep::prelude::{Config, Dataset, Engine, Precision};
+use onestep::ir::Lender;
+use onestep::prelude::{Config, Dataset, ElementSpec, Engine, Loader, Precision};
 use onestep::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,7 +18,7 @@ use crate::configs::{self, Kind, SMALL};
 use crate::output::{line, say};
 use crate::tables::{Align, bytes, table, thousands};
 
-/// How long a step is repeated before it counts, so that caches, clock and threads have settled.
+/// How long steps are run before they count, so that caches, clock and threads have settled.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// How long a repeat takes where nobody says how many steps it has.
@@ -50,8 +51,12 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             for &batch in if args.batch.is_empty() { &own[..] } else { &args.batch } {
                 let engine = trainer.engine_mut();
                 feed(engine, &train, batch as usize)?;
-                let times = time(engine, batch as usize, args)?;
-                let figure = Figure::new(name, engine, args.device.threads(), batch, width, times);
+                let source = match args.streamed {
+                    true => Source::Streamed(Stream::new(engine, &train, batch as usize)),
+                    false => Source::Device(batch as usize),
+                };
+                let times = time(engine, source, args)?;
+                let figure = Figure::new(name, engine, args, batch, width, times);
                 if args.json {
                     say(line(&figure)?);
                 }
@@ -76,22 +81,91 @@ pub fn feed(engine: &mut Engine, train: &Arc<dyn Dataset>, batch: usize) -> Resu
     engine.train_step(&data.input, &data.target)
 }
 
-/// Microseconds a step of each repeat, smallest first.
-fn time(engine: &mut Engine, batch: usize, args: &BenchArgs) -> Result<Vec<f64>> {
-    let (mut warm, began) = (0, Instant::now());
-    while warm < 3 || began.elapsed() < WARM_UP {
-        engine.repeat_step(batch)?;
-        engine.wait()?;
-        warm += 1;
+/// Where the batches of timed steps come from.
+enum Source {
+    /// The batch of so many samples that is on the device.
+    Device(usize),
+    /// The host.
+    Streamed(Stream),
+}
+
+impl Source {
+    /// Submits so many steps.
+    fn run(&mut self, engine: &mut Engine, steps: u32) -> Result<()> {
+        match self {
+            Source::Device(batch) => (0..steps).try_for_each(|_| engine.repeat_step(*batch)),
+            Source::Streamed(stream) => stream.run(engine, steps),
+        }
     }
-    let pace = began.elapsed().as_secs_f64() / f64::from(warm);
+}
+
+/// Batches of a data set in host memory, over and over.
+struct Stream {
+    set: Arc<dyn Dataset>,
+    batch: usize,
+    epoch: u64,
+    lender: Option<Arc<dyn Lender>>,
+}
+
+impl Stream {
+    fn new(engine: &Engine, set: &Arc<dyn Dataset>, batch: usize) -> Self {
+        Stream { set: set.clone(), batch, epoch: 0, lender: engine.device().lender() }
+    }
+
+    /// An epoch of so many steps, in an order of its own.
+    fn run(&mut self, engine: &mut Engine, steps: u32) -> Result<()> {
+        let samples = (steps as usize).saturating_mul(self.batch);
+        let set = Arc::new(Cycled { set: self.set.clone(), samples });
+        let loader = Loader::new(set, self.batch)?.shuffle(Some(0)).lender(self.lender.clone());
+        self.epoch += 1;
+        loader.epoch(self.epoch).try_for_each(|batch| {
+            let batch = batch?;
+            engine.train_step(&batch.input, &batch.target)
+        })
+    }
+}
+
+/// The samples of a data set in turn, so many in all.
+struct Cycled {
+    set: Arc<dyn Dataset>,
+    samples: usize,
+}
+
+impl Dataset for Cycled {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn input(&self) -> ElementSpec {
+        self.set.input()
+    }
+
+    fn target(&self) -> ElementSpec {
+        self.set.target()
+    }
+
+    fn read(&self, index: usize, input: &mut [u8], target: &mut [u8]) -> Result<()> {
+        self.set.read(index % self.set.len().max(1), input, target)
+    }
+}
+
+/// Microseconds a step of each repeat, smallest first.
+fn time(engine: &mut Engine, mut source: Source, args: &BenchArgs) -> Result<Vec<f64>> {
+    let (began, mut warm) = (Instant::now(), 1);
+    let pace = loop {
+        let last = Instant::now();
+        source.run(engine, warm)?;
+        engine.wait()?;
+        if began.elapsed() >= WARM_UP {
+            break last.elapsed().as_secs_f64() / f64::from(warm);
+        }
+        warm *= 2;
+    };
     let steps = args.steps.unwrap_or_else(|| (REPEAT.as_secs_f64() / pace).ceil() as u32);
     let mut times = Vec::new();
     for _ in 0..args.repeats {
         let began = Instant::now();
-        for _ in 0..steps {
-            engine.repeat_step(batch)?;
-        }
+        source.run(engine, steps)?;
         engine.wait()?;
         times.push(1e6 * began.elapsed().as_secs_f64() / f64::from(steps));
     }
@@ -158,13 +232,16 @@ struct Figure {
     peak_bytes: usize,
     version: &'static str,
     commit: &'static str,
+    /// Whether batches came from the host.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    streamed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u32>,
 }
 
 impl Figure {
     /// `times` are in microseconds a step, smallest first, at least one.
-    fn new(name: &str, engine: &Engine, threads: usize, batch: u32, width: Option<u32>, times: Vec<f64>) -> Self {
+    fn new(name: &str, engine: &Engine, args: &BenchArgs, batch: u32, width: Option<u32>, times: Vec<f64>) -> Self {
         let (last, middle) = (times.len() - 1, times.len() / 2);
         let median_us = if last % 2 == 0 { times[middle] } else { (times[middle - 1] + times[middle]) / 2.0 };
         let rounded = |us: f64| (us * 1000.0).round() / 1000.0;
@@ -172,7 +249,7 @@ impl Figure {
         Figure {
             workload: name.to_string(),
             // Only the CPU is given threads.
-            threads: if device == "cpu" { threads } else { 1 },
+            threads: if device == "cpu" { args.device.threads() } else { 1 },
             device,
             batch,
             precision: precision(engine),
@@ -183,6 +260,7 @@ impl Figure {
             peak_bytes: engine.peak_bytes(),
             version: env!("CARGO_PKG_VERSION"),
             commit: env!("ONESTEP_COMMIT"),
+            streamed: args.streamed,
             width,
         }
     }
@@ -215,7 +293,8 @@ fn shown(figures: &[Figure]) -> String {
     let heading = figures.first().map(|f| {
         let threads = if f.threads == 1 { "1 thread".to_string() } else { format!("{} threads", f.threads) };
         let precision = if mixed { String::new() } else { format!(", {}", f.precision) };
-        format!("A training step on {}, {threads}{precision}\n", f.device)
+        let streamed = if f.streamed { ", batches streamed from the host" } else { "" };
+        format!("A training step on {}, {threads}{precision}{streamed}\n", f.device)
     });
     heading.unwrap_or_default() + &table(&columns, figures.iter().map(row).collect())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use onestep::Result;
-use onestep::plan::{Kernel, Plan, Traffic};
+use onestep::plan::{Kernel, Peaks, Plan, Traffic};
 use serde::Serialize;
 
 use crate::args::ExplainArgs;
@@ -30,8 +30,9 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     feed(engine, &train, batch)?;
     let profile = engine.profile(batch, args.steps as usize)?;
     let (states, peak, on) = (engine.state_bytes(), engine.peak_bytes(), engine.device().name());
+    let peaks = engine.device().peaks();
     let plan = engine.plan(batch)?;
-    let rows = Row::all(plan, profile.kernels.as_deref());
+    let rows = Row::all(plan, profile.kernels.as_deref(), peaks.as_ref());
     if args.json {
         return rows.iter().try_for_each(|row| line(row).map(say));
     }
@@ -42,12 +43,20 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
     say(shown(&rows));
     match &profile.kernels {
         Some(times) => {
-            let sum = times.iter().sum();
-            say(format_args!("\nTime      {} µs of kernels, {} µs the whole step", us(sum), us(profile.step)));
+            let sum: Duration = times.iter().sum();
+            let share = profile.step.as_secs_f64() / sum.as_secs_f64().max(f64::MIN_POSITIVE);
+            say(format_args!(
+                "\nTime      {} µs of kernels one by one, {} µs the whole step ({share:.2} of them)",
+                us(sum),
+                us(profile.step)
+            ));
         }
         None => {
             say(format_args!("\nTime      {} µs the whole step, which {on} does not run by kernels", us(profile.step)))
         }
+    }
+    if let Some(peaks) = &peaks {
+        say(format_args!("Roofline  {}", roofline(&rows, peaks)));
     }
     let [arena, states, peak] = [plan.arena_bytes, states, peak].map(bytes);
     say(format_args!("Memory    arena {arena}, states {states}, peak {peak}"));
@@ -70,10 +79,13 @@ struct Row {
     us: Option<f64>,
     /// Of the sum of all kernels' times, 0 to 1.
     share: Option<f64>,
+    /// Microseconds that its bytes and flops take at the device's peaks, the greater of both; where those are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_us: Option<f64>,
 }
 
 impl Row {
-    fn all(plan: &Plan, times: Option<&[Duration]>) -> Vec<Row> {
+    fn all(plan: &Plan, times: Option<&[Duration]>, peaks: Option<&Peaks>) -> Vec<Row> {
         let sum = times.map(|times| times.iter().sum::<Duration>().as_secs_f64().max(f64::MIN_POSITIVE));
         let row = |(number, kernel): (usize, &Kernel)| {
             let Traffic { read, written } = kernel.traffic(plan);
@@ -88,6 +100,7 @@ impl Row {
                 flops: kernel.flops(),
                 us: seconds.map(|s| (s * 1e9).round() / 1e3),
                 share: seconds.zip(sum).map(|(s, sum)| s / sum),
+                peak_us: peaks.and_then(|peaks| peaks.time(kernel, plan)).map(|time| time.as_secs_f64() * 1e6),
             }
         };
         plan.kernels.iter().enumerate().map(row).collect()
@@ -99,11 +112,24 @@ impl Row {
     }
 }
 
+/// What all kernels would take at the device's peaks, and what these are.
+fn roofline(rows: &[Row], peaks: &Peaks) -> String {
+    let least: f64 = rows.iter().filter_map(|row| row.peak_us).sum();
+    let (bytes, flops) = (peaks.bytes / 1e12, |rate: f64| format!("{:.0}", rate / 1e12));
+    let unknown = rows.iter().filter(|row| row.peak_us.is_none()).count();
+    let but = if unknown == 0 { String::new() } else { format!(", {unknown} kernels not counted") };
+    let units = [("tf32", peaks.tf32_flops), ("bf16 and f16", peaks.half_flops)];
+    let units = units.into_iter().filter_map(|(name, rate)| Some(format!(", {} in {name}", flops(rate?))));
+    let units: String = units.collect();
+    format!("{least:.1} µs at {bytes:.1} TB/s and {} Tflop/s in f32{units}{but}", flops(peaks.f32_flops))
+}
+
 fn shown(rows: &[Row]) -> String {
-    let columns = [
-        ("#", Align::Right),
-        ("kernel", Align::Left),
-        ("µs", Align::Right),
+    // Where a device's peaks are not known, there is no such column.
+    let known = rows.iter().any(|row| row.peak_us.is_some());
+    let mut columns = vec![("#", Align::Right), ("kernel", Align::Left), ("µs", Align::Right)];
+    columns.extend(known.then_some(("at peak", Align::Right)));
+    columns.extend([
         ("share", Align::Right),
         ("read", Align::Right),
         ("written", Align::Right),
@@ -112,12 +138,12 @@ fn shown(rows: &[Row]) -> String {
         ("Gflop/s", Align::Right),
         ("layers", Align::Left),
         ("extents", Align::Left),
-    ];
+    ]);
     let cells = |row: &Row| {
-        vec![
-            row.kernel.to_string(),
-            row.kind.to_string(),
-            row.us.map_or("-".to_string(), |us| format!("{us:.1}")),
+        let micros = |us: Option<f64>| us.map_or("-".to_string(), |us| format!("{us:.1}"));
+        let mut cells = vec![row.kernel.to_string(), row.kind.to_string(), micros(row.us)];
+        cells.extend(known.then(|| row.peak_us.map_or("-".to_string(), |us| format!("{us:.2}"))));
+        cells.extend([
             row.share.map_or("-".to_string(), percent),
             bytes(row.bytes_read as usize),
             bytes(row.bytes_written as usize),
@@ -126,11 +152,43 @@ fn shown(rows: &[Row]) -> String {
             row.rate(row.flops),
             row.layers.join(", "),
             row.extents.clone(),
-        ]
+        ]);
+        cells
     };
     table(&columns, rows.iter().map(cells).collect())
 }
 
 fn us(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(peak_us: Option<f64>) -> Row {
+        Row {
+            kernel: 0,
+            kind: "dot",
+            layers: vec!["fc1".into()],
+            extents: "8×8".into(),
+            bytes_read: 512,
+            bytes_written: 256,
+            flops: 1024,
+            us: Some(3.0),
+            share: Some(1.0),
+            peak_us,
+        }
+    }
+
+    #[test]
+    fn peaks_have_a_column_and_a_sum_where_they_are_known() {
+        assert!(!shown(&[row(None)]).contains("at peak"));
+        let rows = [row(Some(1.26)), row(None), row(Some(2.0))];
+        let table = shown(&rows);
+        assert!(table.contains("at peak") && table.contains("1.26") && table.contains("2.00"), "{table}");
+        let peaks = Peaks { bytes: 4.8e12, f32_flops: 67e12, tf32_flops: None, half_flops: Some(989e12) };
+        let expected = "3.3 µs at 4.8 TB/s and 67 Tflop/s in f32, 989 in bf16 and f16, 1 kernels not counted";
+        assert_eq!(roofline(&rows, &peaks), expected);
+    }
 }

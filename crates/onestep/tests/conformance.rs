@@ -28,7 +28,7 @@ fn run(
         })
         .collect();
     let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x.bytes()).unwrap());
+    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
     program.run().unwrap();
     let outputs = (0..graph.outputs().len()).map(|i| program.read_output(i).unwrap()).collect();
     let after = states.iter().zip(&memory);

@@ -30,7 +30,7 @@ fn check_on(device: &Device, g: &Graph, inputs: &[Literal], states: &[Literal]) 
         })
         .collect();
     let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x.bytes()).unwrap());
+    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
     program.run().unwrap();
     let values = |l: &[Literal]| l.iter().map(Value::from_literal).collect::<Vec<_>>();
     let want = evaluate(g, &values(inputs), &values(states)).unwrap();

@@ -315,7 +315,7 @@ fn agree_on(device: &Device, choices: &[Choice], states: bool, passes: &str) -> 
     let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
     initial.iter().zip(&memory).for_each(|(s, m)| m.upload(s.bytes()).unwrap());
     let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x.bytes()).unwrap());
+    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
     program.run().unwrap();
     let close = |want: &Value, got: Vec<f32>| {
         let scale = want.data.iter().fold(1.0f64, |m, v| m.max(v.abs()));
@@ -356,7 +356,7 @@ fn narrows(choices: &[Choice], states: bool, precision: Precision) -> Result<(),
             let compiled = compile_in(precision, &graph, &device.target(), Passes::all()).unwrap();
             let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
             let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-            inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x.bytes()).unwrap());
+            inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
             program.run().unwrap();
         }
     });

@@ -49,6 +49,11 @@ fn batch_and_width_are_swept() {
     let found = lines(&place, &["mlp", "--batch", "4", "--precision", "bf16"]);
     assert_eq!(found[0]["precision"], "bf16");
 
+    // Batches from the host.
+    let found = lines(&place, &["mlp", "--batch", "4", "--streamed"]);
+    assert_eq!((&found[0]["streamed"], found.len()), (&true.into(), 1));
+    assert!(found[0]["median_us"].as_f64() > Some(0.0));
+
     // A batch larger than the data set has samples, as a table.
     let printed = place.succeeds(&[&["bench", "tiny.toml", "--batch", "1500"], &QUICK[..]].concat());
     assert!(printed.contains("tiny") && printed.contains("1500"), "{printed}");

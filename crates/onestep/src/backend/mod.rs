@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::ir::{DType, Graph, Literal, Type};
-use crate::plan::{Buffer, Place, Plan, Target};
+use crate::ir::{DType, Graph, Lender, Literal, Type};
+use crate::plan::{Buffer, Peaks, Place, Plan, Target};
 use memory::Statistics;
 
 /// What a device must be able to do.
@@ -29,6 +29,11 @@ pub trait Backend: Send + Sync {
 
     /// What passes may know of it.
     fn target(&self) -> Target;
+
+    /// What it can do at most; `None` where nothing tells.
+    fn peaks(&self) -> Option<Peaks> {
+        None
+    }
 
     /// Memory for a state, zeroed.
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory>;
@@ -46,6 +51,11 @@ pub trait Backend: Send + Sync {
     /// and does not wait for them where the device works on its own.
     fn download_later(&self, memory: &[&Memory]) -> Result<Box<dyn Pending>> {
         download_now(memory)
+    }
+
+    /// Who lends host memory that it copies from while it computes; `None` where any memory is as good.
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        None
     }
 
     /// Whether its memory is the host's: what lies there need not be brought to it.
@@ -105,8 +115,10 @@ impl Pending for Here {
 
 /// A compiled program bound to its states.
 pub trait Executable: Send {
-    /// Sets an input for the runs that follow; the bytes must be what its type asks for.
-    fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()>;
+    /// Sets an input for the runs that follow; its bytes must be what the input's type asks for. What has not been
+    /// set since the last run stays. The bytes may be copied while earlier runs go on, and are read before this
+    /// returns unless they are [lent](Device::lender).
+    fn write_input(&mut self, index: usize, value: &Literal) -> Result<()>;
 
     /// Submits the program once.
     fn run(&mut self) -> Result<()>;
@@ -334,6 +346,12 @@ impl Device {
         Target { tf32: target.tf32 && self.tf32, ..target }
     }
 
+    /// What it can do at most by its data sheet; `None` where nothing tells (the CPU, whose clock and memory nobody
+    /// names, and the reference).
+    pub fn peaks(&self) -> Option<Peaks> {
+        self.backend.peaks()
+    }
+
     /// Memory for a state, zeroed.
     pub fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
         self.backend.allocate(dtype, elements)
@@ -364,6 +382,13 @@ impl Device {
     /// Whether its memory is the host's.
     pub fn shares_host_memory(&self) -> bool {
         self.backend.shares_host_memory()
+    }
+
+    /// Who lends host memory for tensors on their way to it (batches), from which it copies while it computes, a step
+    /// ahead; `None` where any memory is as good. A lender keeps what comes back for tensors of the same size, as long
+    /// as it lives.
+    pub fn lender(&self) -> Option<Arc<dyn Lender>> {
+        self.backend.lender()
     }
 
     /// Device memory that a compiled program would hold besides its states, see [`Backend::program_bytes`].

@@ -1,21 +1,27 @@
-//! Batches of a data set, epoch by epoch, assembled ahead of their use by one thread.
+//! Batches of a data set, epoch by epoch, assembled ahead of their use by threads, where a device lends memory for them
+//! right there.
 //!
-//! The order of samples is a function of (seed, epoch) alone: neither the thread nor where an epoch is resumed
-//! changes it. Nothing is normalised or augmented here; that is done inside the step.
+//! The order of samples is a function of (seed, epoch) alone: neither threads nor where an epoch is resumed change
+//! it. Nothing is normalised or augmented here; that is done inside the step.
 
+use std::collections::VecDeque;
 use std::iter;
-use std::panic;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::subset::countable;
 use super::{Dataset, permutation};
 use crate::error::{Error, Result};
-use crate::ir::Literal;
+use crate::ir::{HostBytes, Lender, Literal};
 
 /// Batches that are assembled ahead unless [`Loader::prefetch`] says otherwise.
 const PREFETCH: usize = 2;
+/// The same, and the most threads, for a device that takes batches while it computes: a thread copies some 10 GB a
+/// second, and a small step is over in 20 µs.
+const LENDER_PREFETCH: usize = 8;
+const LENDER_WORKERS: usize = 6;
 
 /// Some samples of a data set, stacked along a new first axis.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,15 +39,21 @@ pub struct Batch {
 /// # Errors
 /// What [`Dataset::read`] meets, and a batch that is too large for memory to address.
 pub fn gather(dataset: &dyn Dataset, indices: impl IntoIterator<Item = u32>) -> Result<Batch> {
-    let indices: Vec<u32> = indices.into_iter().collect();
+    gather_into(None, dataset, indices.into_iter().collect())
+}
+
+/// The same, in memory of a lender if there is one.
+fn gather_into(lender: Option<&dyn Lender>, dataset: &dyn Dataset, indices: Vec<u32>) -> Result<Batch> {
     let (input, target) = (dataset.input(), dataset.target());
-    let zeros = |size: usize| -> Result<Arc<[u8]>> {
+    let room = |size: usize| {
         let total = size.checked_mul(indices.len()).filter(|&n| n <= isize::MAX as usize);
         let total = total.ok_or_else(|| Error::memory(format!("{} samples of {size} bytes", indices.len())))?;
-        Ok(iter::repeat_n(0, total).collect())
+        Ok(HostBytes::of(lender, total))
     };
-    let (mut inputs, mut targets) = (zeros(input.bytes())?, zeros(target.bytes())?);
-    let (into_inputs, into_targets) = (Arc::make_mut(&mut inputs), Arc::make_mut(&mut targets));
+    let (mut inputs, mut targets) = (room(input.bytes())?, room(target.bytes())?);
+    let (Some(into_inputs), Some(into_targets)) = (inputs.bytes_mut(), targets.bytes_mut()) else {
+        panic!("onestep bug: new memory is shared already")
+    };
     for (row, &index) in indices.iter().enumerate() {
         let of_row = |size: usize| row * size..(row + 1) * size;
         dataset.read(
@@ -78,10 +90,13 @@ pub struct Loader {
     shuffle: Option<u64>,
     drop_last: bool,
     prefetch: usize,
+    workers: usize,
+    lender: Option<Arc<dyn Lender>>,
 }
 
 impl Loader {
-    /// Batches of `batch_size` samples: in the data set's order, the ragged last one kept, two assembled ahead.
+    /// Batches of `batch_size` samples: in the data set's order, the ragged last one kept, two assembled ahead by one
+    /// thread.
     ///
     /// # Errors
     /// A batch size of zero, an empty data set, and one of 2^32 samples or more.
@@ -93,7 +108,16 @@ impl Loader {
         if samples == 0 {
             return Err(Error::data("the data set is empty; there is nothing to load"));
         }
-        Ok(Loader { dataset, samples, batch_size, shuffle: None, drop_last: false, prefetch: PREFETCH })
+        Ok(Loader {
+            dataset,
+            samples,
+            batch_size,
+            shuffle: None,
+            drop_last: false,
+            prefetch: PREFETCH,
+            workers: 1,
+            lender: None,
+        })
     }
 
     /// Shuffles each epoch anew by this seed; `None`, the default, keeps the data set's order.
@@ -109,9 +133,29 @@ impl Loader {
         self
     }
 
-    /// How many batches a thread assembles ahead, 2 by default; with 0 each is assembled when it is asked for.
+    /// How many batches are assembled ahead, 2 by default; with 0 each is assembled when it is asked for.
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = batches;
+        self
+    }
+
+    /// How many threads assemble them, 1 by default; no more than there are batches ahead have something to do.
+    pub fn workers(mut self, threads: usize) -> Self {
+        self.workers = threads.max(1);
+        self
+    }
+
+    /// For a device with memory of its own: batches are assembled where the device [copies][lender] them from
+    /// without delay, by several threads, as far ahead as it takes to keep the device busy. Elsewhere nothing changes.
+    ///
+    /// [lender]: crate::backend::Device::lender
+    pub fn lender(mut self, lender: Option<Arc<dyn Lender>>) -> Self {
+        if lender.is_some() {
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            self.workers = (cores / 2).clamp(1, LENDER_WORKERS);
+            self.prefetch = LENDER_PREFETCH;
+        }
+        self.lender = lender;
         self
     }
 
@@ -173,109 +217,169 @@ impl Loader {
     }
 
     fn start(&self, epoch: u64, batch: usize) -> Epoch {
-        let queue =
-            Queue { dataset: self.dataset.clone(), order: self.order(epoch), size: self.batch_size, next: batch };
-        let left = self.batches() - batch;
-        // Without a thread (none wanted, none to be had) the same queue is worked off here.
-        let source = match self.prefetch {
-            0 => Source::Here(queue),
-            ahead => Worker::spawn(queue.clone(), ahead, left).map_or(Source::Here(queue), Source::Ahead),
+        let queue = Queue {
+            dataset: self.dataset.clone(),
+            order: self.order(epoch),
+            size: self.batch_size,
+            lender: self.lender.clone(),
         };
-        Epoch { source, left }
+        let range = batch..self.batches();
+        let ahead = self.prefetch.min(range.len());
+        // Without a thread (none wanted, none to be had) batches are assembled here.
+        let team = (ahead > 0).then(|| Team::start(queue.clone(), range.clone(), ahead, self.workers.min(ahead)));
+        Epoch { queue, range, team: team.flatten() }
     }
 }
 
-/// The batches of one epoch in order. After an error it ends. Dropping it stops its thread.
+/// The batches of one epoch in order. After an error it ends. Dropping it stops its threads.
 pub struct Epoch {
-    source: Source,
-    left: usize,
+    queue: Queue,
+    range: Range<usize>,
+    team: Option<Team>,
 }
 
 impl Iterator for Epoch {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Result<Batch>> {
-        self.left = self.left.checked_sub(1)?;
-        let batch = match &mut self.source {
-            Source::Here(queue) => queue.assemble(),
-            Source::Ahead(worker) => worker.receive(),
+        let index = self.range.next()?;
+        let batch = match &self.team {
+            None => self.queue.assemble(index),
+            Some(team) => team.receive(),
         };
         if batch.is_err() {
-            self.left = 0;
+            self.range = 0..0;
         }
         Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left.min(1), Some(self.left))
+        (self.range.len().min(1), Some(self.range.len()))
     }
 }
 
-enum Source {
-    Here(Queue),
-    Ahead(Worker),
-}
-
-/// An epoch's order and how far it has been assembled.
+/// An epoch's order, cut into batches.
 #[derive(Clone)]
 struct Queue {
     dataset: Arc<dyn Dataset>,
     order: Vec<u32>,
     size: usize,
-    next: usize,
+    lender: Option<Arc<dyn Lender>>,
 }
 
 impl Queue {
-    fn assemble(&mut self) -> Result<Batch> {
-        let indices = self.order.chunks(self.size).nth(self.next).unwrap_or_default();
-        self.next += 1;
-        gather(&*self.dataset, indices.iter().copied())
+    fn assemble(&self, index: usize) -> Result<Batch> {
+        let indices = self.order.chunks(self.size).nth(index).unwrap_or_default();
+        gather_into(self.lender.as_deref(), &*self.dataset, indices.to_vec())
     }
 }
 
-/// The thread that assembles batches into a bounded channel.
-struct Worker {
-    // Both are `None` only while being dropped or after the thread has ended.
-    batches: Option<Receiver<Result<Batch>>>,
-    thread: Option<JoinHandle<()>>,
+/// Threads that assemble batches some way ahead.
+struct Team {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
-impl Worker {
-    /// Starts the thread for `count` batches, or `None` where the system has no thread to give.
-    fn spawn(mut queue: Queue, ahead: usize, count: usize) -> Option<Worker> {
-        let (sender, batches) = sync_channel(ahead.min(count));
-        let work = move || {
-            for _ in 0..count {
-                let batch = queue.assemble();
-                let failed = batch.is_err();
-                // A send fails when the epoch was dropped: nobody wants the rest.
-                if sender.send(batch).is_err() || failed {
-                    break;
+struct Shared {
+    progress: Mutex<Progress>,
+    /// Told when there is room for more batches, or nothing left to do.
+    room: Condvar,
+    /// Told when the batch that is wanted next is there.
+    ready: Condvar,
+    ahead: usize,
+}
+
+/// How far an epoch has been assembled.
+struct Progress {
+    /// Batches that nobody has begun.
+    left: Range<usize>,
+    /// Those that were begun and not received, in order; `None` while they are being assembled.
+    begun: VecDeque<Option<Outcome>>,
+    /// The number of the first of them.
+    first: usize,
+    stopped: bool,
+}
+
+/// A batch, or what assembling it met, a panic of the data set included.
+type Outcome = thread::Result<Result<Batch>>;
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a batch to assemble, once there is room for it; `None` when there is no more to do.
+    fn begin(&self) -> Option<usize> {
+        let full = |p: &mut Progress| !p.stopped && p.begun.len() == self.ahead;
+        let mut progress = self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        if progress.stopped {
+            return None;
+        }
+        let index = progress.left.next()?;
+        progress.begun.push_back(None);
+        Some(index)
+    }
+
+    fn end(&self, index: usize, outcome: Outcome) {
+        let mut progress = self.lock();
+        let place = index - progress.first;
+        progress.begun[place] = Some(outcome);
+        drop(progress);
+        if place == 0 {
+            self.ready.notify_one();
+        }
+    }
+}
+
+impl Team {
+    /// Starts the threads, or `None` where the system has none to give.
+    fn start(queue: Queue, left: Range<usize>, ahead: usize, workers: usize) -> Option<Team> {
+        let first = left.start;
+        let progress = Progress { left, begun: VecDeque::with_capacity(ahead), first, stopped: false };
+        let shared =
+            Arc::new(Shared { progress: Mutex::new(progress), room: Condvar::new(), ready: Condvar::new(), ahead });
+        let queue = Arc::new(queue);
+        let work = || {
+            let (shared, queue) = (shared.clone(), queue.clone());
+            move || {
+                while let Some(index) = shared.begin() {
+                    // What a panicking data set leaves behind is its own; the panic goes on in who waits for the batch.
+                    shared.end(index, panic::catch_unwind(AssertUnwindSafe(|| queue.assemble(index))));
                 }
             }
         };
-        let thread = thread::Builder::new().name("onestep-loader".into()).spawn(work).ok()?;
-        Some(Worker { batches: Some(batches), thread: Some(thread) })
+        let spawn = |_| thread::Builder::new().name("onestep-loader".into()).spawn(work()).ok();
+        let threads: Vec<_> = (0..workers).map_while(spawn).collect();
+        (!threads.is_empty()).then_some(Team { shared, threads })
     }
 
-    fn receive(&mut self) -> Result<Batch> {
-        if let Some(Ok(batch)) = self.batches.as_ref().map(Receiver::recv) {
-            return batch;
+    /// The next batch, waited for.
+    fn receive(&self) -> Result<Batch> {
+        let absent = |p: &mut Progress| !matches!(p.begun.front(), Some(Some(_)));
+        let mut progress =
+            self.shared.ready.wait_while(self.shared.lock(), absent).unwrap_or_else(PoisonError::into_inner);
+        let outcome = progress.begun.pop_front().flatten();
+        progress.first += 1;
+        // Waking a thread costs more than a small batch: they are woken for several at once.
+        let wake = progress.begun.len() <= self.shared.ahead / 2;
+        drop(progress);
+        if wake {
+            self.shared.room.notify_all();
         }
-        // The thread ended with batches left: a data set's `read` panicked, and the panic goes on here.
-        match self.thread.take().map(JoinHandle::join) {
+        match outcome {
+            Some(Ok(batch)) => batch,
             Some(Err(payload)) => panic::resume_unwind(payload),
-            _ => panic!("onestep bug: the loader's thread ended before its batches were out"),
+            None => panic!("onestep bug: a batch was received before it was there"),
         }
     }
 }
 
-impl Drop for Worker {
+impl Drop for Team {
     fn drop(&mut self) {
-        // The channel goes first: it wakes a thread that waits to send.
-        self.batches = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of a thread whose batches nobody wants any more is of no consequence.
+        self.shared.lock().stopped = true;
+        self.shared.room.notify_all();
+        for thread in self.threads.drain(..) {
+            // It catches the panics of data sets and has none of its own.
             let _ = thread.join();
         }
     }
@@ -283,12 +387,13 @@ impl Drop for Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::any::Any;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::ErrorKind;
     use crate::data::{ElementSpec, InMemory};
-    use crate::ir::DType;
+    use crate::ir::{DType, Lent};
 
     /// Sample `i` is the input [i, 2i] and the target i; counts its reads and fails as told.
     #[derive(Default)]
@@ -361,8 +466,8 @@ mod tests {
     fn the_order_does_not_depend_on_prefetching_or_resuming() {
         let loader = loader(50, 4).shuffle(Some(3));
         let all = indices(loader.epoch(6));
-        for ahead in [0, 1, 2, 100] {
-            let loader = loader.clone().prefetch(ahead);
+        for (ahead, workers) in [(0, 1), (1, 1), (2, 1), (2, 2), (5, 3), (100, 8)] {
+            let loader = loader.clone().prefetch(ahead).workers(workers);
             assert_eq!(indices(loader.epoch(6)), all);
             for start in [0, 1, 12, 13] {
                 assert_eq!(indices(loader.epoch_from(6, start).unwrap()), all[start..], "from {start}");
@@ -404,15 +509,15 @@ mod tests {
         drop(epoch);
         drop(loader);
         assert_eq!(Arc::strong_count(&set), 1, "the thread has let go of the data set");
-        // One taken, three in the channel, one in the thread's hand.
-        assert!(set.reads.load(Ordering::Relaxed) <= 5);
+        // One taken, three ahead of it.
+        assert!(set.reads.load(Ordering::Relaxed) <= 4);
     }
 
     #[test]
     fn an_error_passes_through_and_ends_the_epoch() {
-        for ahead in [0, 2] {
+        for (ahead, workers) in [(0, 1), (2, 1), (4, 3)] {
             let set = Numbers { len: 10, fails_at: Some(5), ..Numbers::default() };
-            let loader = Loader::new(Arc::new(set), 2).unwrap().prefetch(ahead);
+            let loader = Loader::new(Arc::new(set), 2).unwrap().prefetch(ahead).workers(workers);
             let results: Vec<_> = loader.epoch(0).collect();
             assert_eq!(results.len(), 3);
             assert_eq!(results[2].as_ref().unwrap_err().to_string(), "sample 5 is unreadable");
@@ -423,9 +528,62 @@ mod tests {
     fn a_panic_of_the_data_set_is_not_swallowed() {
         let set = Numbers { len: 10, panics_at: Some(5), ..Numbers::default() };
         let loader = Loader::new(Arc::new(set), 2).unwrap();
-        let mut epoch = loader.epoch(0);
-        assert!(epoch.next().unwrap().is_ok() && epoch.next().unwrap().is_ok());
-        assert!(panic::catch_unwind(panic::AssertUnwindSafe(|| epoch.next())).is_err());
+        for workers in [1, 2] {
+            let mut epoch = loader.clone().workers(workers).epoch(0);
+            assert!(epoch.next().unwrap().is_ok() && epoch.next().unwrap().is_ok());
+            assert!(panic::catch_unwind(AssertUnwindSafe(|| epoch.next())).is_err());
+        }
+    }
+
+    /// Lends up to three pieces of memory that hold what was there before, and counts those that are out.
+    #[derive(Default)]
+    struct Shelf(Arc<AtomicUsize>);
+
+    struct Piece(Vec<u8>, Arc<AtomicUsize>);
+
+    impl Lender for Shelf {
+        fn lend(&self, bytes: usize) -> Option<Box<dyn Lent>> {
+            let out = |n: usize| (n < 3).then_some(n + 1);
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, out).ok()?;
+            Some(Box::new(Piece(vec![0xA5; bytes], self.0.clone())))
+        }
+    }
+
+    impl Lent for Piece {
+        fn bytes(&self) -> &[u8] {
+            &self.0
+        }
+        fn bytes_mut(&mut self) -> &mut [u8] {
+            &mut self.0
+        }
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+    }
+
+    impl Drop for Piece {
+        fn drop(&mut self) {
+            self.1.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn batches_in_lent_memory_are_the_same_and_give_it_back() {
+        let loader = loader(40, 4).shuffle(Some(3));
+        let own: Vec<Batch> = loader.epoch(1).map(Result::unwrap).collect();
+        let out = Arc::new(AtomicUsize::new(0));
+        let lending = loader.lender(Some(Arc::new(Shelf(out.clone()))));
+        // Even if all is held: then ordinary memory does.
+        let held: Vec<Batch> = lending.epoch(1).map(Result::unwrap).collect();
+        assert_eq!(held, own);
+        assert!(held.iter().any(|batch| batch.input.host().lent::<Piece>().is_some()));
+        assert_eq!(out.load(Ordering::Relaxed), 3);
+        drop(held);
+        assert_eq!(out.load(Ordering::Relaxed), 0);
+        let mut epoch = lending.epoch(1);
+        assert_eq!(epoch.next().unwrap().unwrap(), own[0]);
+        drop(epoch);
+        assert_eq!(out.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -63,8 +63,8 @@ impl Suspects {
     /// Submits the program once and says which it is.
     pub(super) fn find(mut self, states: &States, input: &Literal, target: &Literal) -> Result<String> {
         let executable = &mut self.program.executable;
-        executable.write_input(0, input.bytes())?;
-        executable.write_input(1, target.bytes())?;
+        executable.write_input(0, input)?;
+        executable.write_input(1, target)?;
         executable.run()?;
         let flags = executable.read_output(0)?;
         let hosts = [("the input".to_string(), input), ("the target".to_string(), target)];

@@ -31,7 +31,7 @@ use state::{Part, STEP, States};
 pub use crate::backend::Device;
 pub use crate::backend::memory::Size;
 pub use crate::passes::{Passes, Precision};
-pub use crate::trace::{DType, Literal, Module, Scope, Shape, Tensor};
+pub use crate::trace::{DType, Lender, Literal, Module, Scope, Shape, Tensor};
 pub use copy::Selection;
 pub use definition::{Definition, InputScaling, Spec};
 pub use later::Later;
@@ -432,7 +432,7 @@ impl Engine {
         self.submissions += 1;
         let program = self.program(kind, batch)?;
         for (i, input) in inputs.iter().enumerate() {
-            program.executable.write_input(i, input.bytes())?;
+            program.executable.write_input(i, input)?;
         }
         program.fed = true;
         program.executable.run()?;

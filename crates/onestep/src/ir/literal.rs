@@ -1,29 +1,27 @@
 //! Tensors in host memory: constants of a graph, what goes to a device and what comes back.
 
-use std::sync::Arc;
-
 use half::{bf16, f16};
 
-use super::{DType, Shape};
+use super::{DType, HostBytes, Shape};
 use crate::error::{Error, Result};
 
-/// A dense row-major tensor in host memory, little-endian bytes behind a shared pointer.
+/// A dense row-major tensor in host memory, little-endian bytes that clones share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Literal {
     dtype: DType,
     shape: Shape,
-    bytes: Arc<[u8]>,
+    bytes: HostBytes,
 }
 
 impl Literal {
     /// Wraps bytes; their number must be what shape and dtype ask for.
-    pub fn from_bytes(dtype: DType, shape: impl Into<Shape>, bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+    pub fn from_bytes(dtype: DType, shape: impl Into<Shape>, bytes: impl Into<HostBytes>) -> Result<Self> {
         let (shape, bytes) = (shape.into(), bytes.into());
+        let len = bytes.bytes().len();
         let want = shape.checked_elements().map(|n| n * dtype.size());
-        if want != Some(bytes.len()) {
+        if want != Some(len) {
             return Err(Error::shape(format!(
-                "a tensor {dtype}{shape} does not take {} bytes; pass as many elements as the shape has",
-                bytes.len()
+                "a tensor {dtype}{shape} does not take {len} bytes; pass as many elements as the shape has"
             )));
         }
         Ok(Literal { dtype, shape, bytes })
@@ -68,6 +66,11 @@ impl Literal {
 
     /// The little-endian bytes, row-major.
     pub fn bytes(&self) -> &[u8] {
+        self.bytes.bytes()
+    }
+
+    /// The same with what holds them.
+    pub(crate) fn host(&self) -> &HostBytes {
         &self.bytes
     }
 
@@ -79,18 +82,18 @@ impl Literal {
     /// Element `i` (row-major) as f64; integers up to 2^32 are exact.
     pub fn get(&self, i: usize) -> f64 {
         let size = self.dtype.size();
-        read_f64(self.dtype, &self.bytes[i * size..(i + 1) * size])
+        read_f64(self.dtype, &self.bytes()[i * size..(i + 1) * size])
     }
 
     /// Every element as f64, row-major.
     pub fn to_f64(&self) -> Vec<f64> {
-        self.bytes.chunks_exact(self.dtype.size()).map(|b| read_f64(self.dtype, b)).collect()
+        self.bytes().chunks_exact(self.dtype.size()).map(|b| read_f64(self.dtype, b)).collect()
     }
 
     /// Every element as f32, row-major.
     pub fn to_f32(&self) -> Vec<f32> {
         if self.dtype == DType::F32 {
-            return self.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            return self.bytes().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         }
         self.to_f64().into_iter().map(|v| v as f32).collect()
     }

@@ -2,6 +2,7 @@
 //! gradients or layers.
 
 mod build;
+mod bytes;
 mod dtype;
 mod graph;
 pub mod infer;
@@ -11,6 +12,7 @@ mod shape;
 pub mod text;
 pub mod verify;
 
+pub use bytes::{HostBytes, Lender, Lent};
 pub use dtype::DType;
 pub use graph::{Declaration, Graph, Node, NodeId};
 pub use infer::Type;

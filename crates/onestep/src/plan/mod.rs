@@ -7,6 +7,7 @@ mod cost;
 mod index;
 mod kernel;
 mod nest;
+mod roofline;
 mod schedule;
 mod text;
 
@@ -18,7 +19,7 @@ pub use kernel::{
     ConvDirection, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase,
     Typed,
 };
-
+pub use roofline::Peaks;
 pub use schedule::{Schedule, Workers, is_vector};
 
 use std::ops::Range;

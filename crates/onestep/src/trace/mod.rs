@@ -14,7 +14,7 @@ mod scope;
 mod softmax;
 mod tensor;
 
-pub use crate::ir::{ConvSpec, DType, Graph, Literal, NodeId, Op, Shape, StateId, Type, Window};
+pub use crate::ir::{ConvSpec, DType, Graph, Lender, Literal, NodeId, Op, Shape, StateId, Type, Window};
 pub use axes::Axes;
 pub use context::{Buffer, LayerInfo, Parameter, StateKind, Trace, Traced};
 pub use elementwise::{Operand, where_};

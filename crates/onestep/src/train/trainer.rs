@@ -15,7 +15,7 @@ use super::{
     Callback, EpochRecord, EpochStart, Evaluation, History, Residency, StepInfo, StopFlag, TrainStart, TrainerBuilder,
 };
 use crate::data::{Dataset, ElementSpec, Loader, Normalization};
-use crate::engine::{Engine, Module, Phase, Selection};
+use crate::engine::{Engine, Lender, Module, Phase, Selection};
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, OutputKind};
 
@@ -36,6 +36,8 @@ pub struct Trainer {
     epochs: u64,
     callbacks: Vec<Box<dyn Callback>>,
     stop: StopFlag,
+    /// Who lends memory for batches on their way to the device.
+    lender: Option<Arc<dyn Lender>>,
 }
 
 /// What the trainer knows of its model and data besides the step.
@@ -63,7 +65,8 @@ impl Trainer {
         callbacks: Vec<Box<dyn Callback>>,
         stop: StopFlag,
     ) -> Self {
-        Trainer { engine, description, batch_size, seed, residency, epochs: 0, callbacks, stop }
+        let lender = engine.device().lender();
+        Trainer { engine, description, batch_size, seed, residency, epochs: 0, callbacks, stop, lender }
     }
 
     /// Compiles the training step on batches of a data set, and lays the set onto the device if it
@@ -218,7 +221,7 @@ impl Trainer {
                  could never be right: give the last layer {n} outputs or mend the labels"
             )));
         }
-        Loader::new(Arc::new(dataset.clone()), self.batch_size)
+        Ok(Loader::new(Arc::new(dataset.clone()), self.batch_size)?.lender(self.lender.clone()))
     }
 
     fn run_epoch(&mut self, train: &Source, test: Option<&Source>, history: &mut History) -> Result<ControlFlow<()>> {

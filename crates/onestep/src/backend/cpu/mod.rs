@@ -529,7 +529,8 @@ impl Drop for Held<'_> {
 }
 
 impl Executable for Program {
-    fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
+    fn write_input(&mut self, index: usize, value: &Literal) -> Result<()> {
+        let bytes = value.bytes();
         let memory = self.input_memory.get(index);
         let memory = memory.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
         check_input(index, &self.inputs[index], bytes)?;

@@ -11,7 +11,7 @@ use cudarc::cublaslt::sys;
 use cudarc::driver::sys::CUstream;
 
 use super::Shared;
-use super::driver::{Event, Gpu};
+use super::driver::{Event, Gpu, Queue};
 use crate::backend::memory::Purpose;
 use crate::error::{Error, Result};
 use crate::ir::DType;
@@ -106,14 +106,14 @@ impl Blas {
             let (start, end) = (Event::new(&self.gpu, true)?, Event::new(&self.gpu, true)?);
             for round in 0..=ROUNDS {
                 for (candidate, best) in candidates.iter().zip(&mut times) {
-                    start.record()?;
+                    start.record(Queue::Work)?;
                     // SAFETY: the operands are the program's, and both blocks are large enough and outlive the wait.
                     let queue =
                         || unsafe { call.queue(self, candidate, *out.raw(), *workspace.raw(), self.gpu.stream()) };
                     if (0..RUNS).try_for_each(|_| queue()).is_err() {
                         continue;
                     }
-                    end.record()?;
+                    end.record(Queue::Work)?;
                     self.gpu.wait()?;
                     if round > 0 {
                         *best = best.min(start.milliseconds_to(&end)?);

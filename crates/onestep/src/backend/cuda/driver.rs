@@ -1,4 +1,4 @@
-//! The CUDA driver: a device's context and its one queue of work, memory, events and kernels, each owned by a
+//! The CUDA driver: a device's context and its two queues of work, memory, events and kernels, each owned by a
 //! value that gives it back.
 
 use std::ffi::{CString, c_void};
@@ -8,8 +8,10 @@ use std::sync::Arc;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
+use super::peaks::peaks;
 use crate::backend::memory::{Capacity, Fence, RawMemory, Slot};
 use crate::error::{Error, Result};
+use crate::plan::Peaks;
 
 /// An error of the driver with what was being done.
 fn failed(doing: &str, e: DriverError) -> Error {
@@ -39,7 +41,16 @@ fn count() -> Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// One GPU: its primary context and the queue that all its work goes through, in order.
+/// Where work is queued. What is in one queue is done in order; events order the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// All that computes, and all memory that the pool hands out.
+    Work,
+    /// Copies of inputs from the host, beside the work.
+    Copies,
+}
+
+/// One GPU: its primary context and the queues that all its work goes through.
 pub(super) struct Gpu {
     pub(super) ordinal: usize,
     pub(super) name: String,
@@ -47,11 +58,13 @@ pub(super) struct Gpu {
     pub(super) architecture: usize,
     pub(super) multiprocessors: usize,
     pub(super) shared_bytes: usize,
+    pub(super) peaks: Option<Peaks>,
     /// Whether a kernel can come to the device before those it depends on are done, and wait there.
     waits_in_kernels: bool,
     device: sys::CUdevice,
     context: sys::CUcontext,
     stream: sys::CUstream,
+    copies: sys::CUstream,
 }
 
 // SAFETY: contexts and streams may be used from any thread; every use makes the context current first.
@@ -81,6 +94,10 @@ impl Gpu {
         let minor = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
         let multiprocessors = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
         let shared_bytes = attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK)?;
+        // Drivers that do not tell a clock say 0 or refuse: there are no peaks then.
+        let clock = attribute(A::CU_DEVICE_ATTRIBUTE_CLOCK_RATE).unwrap_or(0);
+        let memory = attribute(A::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE).unwrap_or(0);
+        let bus = attribute(A::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH).unwrap_or(0);
         let mut version = 0;
         // SAFETY: writes a number.
         unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(doing("tell its version"))?;
@@ -93,13 +110,17 @@ impl Gpu {
             architecture,
             multiprocessors,
             shared_bytes,
+            peaks: peaks(architecture, multiprocessors, clock, memory, bus),
             waits_in_kernels: architecture >= 90 && version >= 12_030,
             device,
             context,
             stream: std::ptr::null_mut(),
+            copies: std::ptr::null_mut(),
         };
         gpu.enter()?;
-        gpu.stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(doing("make a queue"))?;
+        for queue in [&mut gpu.stream, &mut gpu.copies] {
+            *queue = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(doing("make a queue"))?;
+        }
         Ok(gpu)
     }
 
@@ -109,16 +130,35 @@ impl Gpu {
         unsafe { result::ctx::set_current(self.context) }.map_err(|e| failed("use its context", e))
     }
 
-    /// The queue.
+    /// The queue of work.
     pub(super) fn stream(&self) -> sys::CUstream {
         self.stream
+    }
+
+    fn queue(&self, queue: Queue) -> sys::CUstream {
+        match queue {
+            Queue::Work => self.stream,
+            Queue::Copies => self.copies,
+        }
+    }
+
+    /// Lets what is queued from now on wait for a point, as it is set now.
+    pub(super) fn after(&self, queue: Queue, event: &Event) -> Result<()> {
+        self.enter()?;
+        let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        // SAFETY: stream and event are alive.
+        unsafe { result::stream::wait_event(self.queue(queue), event.event, flags) }
+            .map_err(|e| failed("order its queues", e))
     }
 
     /// Waits until everything submitted is done.
     pub(super) fn wait(&self) -> Result<()> {
         self.enter()?;
-        // SAFETY: the stream lives as long as `self`.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(|e| failed("finish its work", e))
+        for stream in [self.copies, self.stream] {
+            // SAFETY: the stream lives as long as `self`.
+            unsafe { result::stream::synchronize(stream) }.map_err(|e| failed("finish its work", e))?;
+        }
+        Ok(())
     }
 
     /// Bytes of all its memory.
@@ -131,10 +171,10 @@ impl Gpu {
     ///
     /// # Safety
     /// `to` must have room for the bytes, and they must stay as they are until the copy is done.
-    unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
+    unsafe fn upload(&self, from: &[u8], to: u64, queue: Queue) -> Result<()> {
         self.enter()?;
         // SAFETY: promised by the caller.
-        unsafe { result::memcpy_htod_async(to, from, self.stream) }.map_err(|e| failed("copy to the device", e))
+        unsafe { result::memcpy_htod_async(to, from, self.queue(queue)) }.map_err(|e| failed("copy to the device", e))
     }
 
     /// Queues a copy to pinned host memory.
@@ -163,9 +203,10 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if self.enter().is_ok() && !self.stream.is_null() {
+        let entered = self.enter().is_ok();
+        for stream in [self.copies, self.stream].into_iter().filter(|stream| entered && !stream.is_null()) {
             // SAFETY: the stream is this value's own; nothing can be done about a driver that refuses.
-            let _ = unsafe { result::stream::destroy(self.stream) };
+            let _ = unsafe { result::stream::destroy(stream) };
         }
         // SAFETY: retained when this value was made.
         let _ = unsafe { result::primary_ctx::release(self.device) };
@@ -210,7 +251,7 @@ impl RawMemory for GpuMemory {
     }
 }
 
-/// A point in the queue.
+/// A point in a queue.
 pub(super) struct Event {
     event: sys::CUevent,
     gpu: Arc<Gpu>,
@@ -233,11 +274,11 @@ impl Event {
         Ok(Event { event, gpu: gpu.clone() })
     }
 
-    /// Sets the point behind all that is queued now.
-    pub(super) fn record(&self) -> Result<()> {
+    /// Sets the point behind all that is in a queue now.
+    pub(super) fn record(&self, queue: Queue) -> Result<()> {
         self.gpu.enter()?;
         // SAFETY: event and stream are alive.
-        unsafe { result::event::record(self.event, self.gpu.stream) }.map_err(|e| failed("record an event", e))
+        unsafe { result::event::record(self.event, self.gpu.queue(queue)) }.map_err(|e| failed("record an event", e))
     }
 
     /// Milliseconds from one point to a later one; both must have passed.
@@ -286,6 +327,8 @@ pub(super) struct Pinned {
 
 // SAFETY: plain memory, owned by this value.
 unsafe impl Send for Pinned {}
+// SAFETY: as above; who shares it does not write.
+unsafe impl Sync for Pinned {}
 
 impl Pinned {
     /// Zeroed memory.
@@ -301,11 +344,11 @@ impl Pinned {
     /// Queues a copy of its first bytes to the device, and says when it is done.
     ///
     /// # Safety
-    /// `to` must have room for them.
-    pub(super) unsafe fn upload(&mut self, bytes: usize, to: u64) -> Result<Arc<Event>> {
-        // SAFETY: promised by the caller; the fence keeps others away until the copy is done.
-        unsafe { self.gpu.upload(&self.bytes()[..bytes], to) }?;
-        self.copied.record()?;
+    /// `to` must have room for them, and they must not be written before the copy is done.
+    pub(super) unsafe fn upload(&self, bytes: usize, to: u64, queue: Queue) -> Result<Arc<Event>> {
+        // SAFETY: promised by the caller.
+        unsafe { self.gpu.upload(&self.bytes()[..bytes], to, queue) }?;
+        self.copied.record(queue)?;
         Ok(self.copied.clone())
     }
 
@@ -317,7 +360,7 @@ impl Pinned {
         let gpu = self.gpu.clone();
         // SAFETY: promised by the caller; the fence keeps others away until the copy is done.
         unsafe { gpu.download(from, &mut self.bytes_mut()[..bytes]) }?;
-        self.copied.record()?;
+        self.copied.record(Queue::Work)?;
         Ok(self.copied.clone())
     }
 
@@ -334,7 +377,7 @@ impl Pinned {
                 unsafe { gpu.download(from, &mut self.bytes_mut()[at..at + bytes]) }?;
                 at += bytes;
             }
-            self.copied.record()
+            self.copied.record(Queue::Work)
         };
         if let Err(e) = queue() {
             // What a failed device still does is not to be waited for.
@@ -344,14 +387,19 @@ impl Pinned {
         Ok(self.copied.clone())
     }
 
+    /// Whether it is for copies to and from this GPU handle.
+    pub(super) fn is_of(&self, gpu: &Arc<Gpu>) -> bool {
+        Arc::ptr_eq(&self.gpu, gpu)
+    }
+
     /// The bytes, which no copy may be writing.
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: allocated and written when this value was made; a copy's fence is waited for before.
         unsafe { std::slice::from_raw_parts(self.memory, self.bytes) }
     }
 
     /// The bytes, which no copy may be using.
-    fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and `self` is borrowed alone.
         unsafe { std::slice::from_raw_parts_mut(self.memory, self.bytes) }
     }

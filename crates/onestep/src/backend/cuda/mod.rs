@@ -7,7 +7,10 @@ mod cache;
 mod compiler;
 mod driver;
 mod hazards;
+mod lend;
+mod peaks;
 mod program;
+mod turns;
 
 use std::any::Any;
 use std::ops::Range;
@@ -17,11 +20,12 @@ use super::memory::{Block, Pool, Purpose, Ring, Statistics, rounded};
 use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, download_now, planned_blocks};
 use crate::codegen;
 use crate::error::{Error, Result};
-use crate::ir::{DType, Graph};
-use crate::plan::{Plan, Target};
+use crate::ir::{DType, Graph, Lender, Literal};
+use crate::plan::{Buffer, Peaks, Place, Plan, Target};
 use blas::Blas;
 use cache::Cache;
-use driver::{Gpu, GpuMemory, Pinned};
+use driver::{Event, Gpu, GpuMemory, Pinned, Queue};
+use lend::{Loan, Pins};
 
 /// Work up to which kernels join an island: at 16 times as much, one block took longer than all of them took apart.
 const ISLAND_WORK: u64 = 1 << 14;
@@ -87,10 +91,39 @@ impl Shared {
 
     /// Writes the first bytes of a block, in order with all other work.
     fn upload(&self, bytes: &[u8], block: &Block<GpuMemory>) -> Result<()> {
+        // SAFETY: the pool does not hand the block out again before what is in the queue of work.
+        unsafe { self.upload_in(Queue::Work, bytes, block) }.map(|_| ())
+    }
+
+    /// Writes the first bytes of a block, in order with a queue, and says when they are there; `None` where there is
+    /// none.
+    ///
+    /// # Safety
+    /// The pool must not hand the block out again before the copy is done.
+    unsafe fn upload_in(&self, queue: Queue, bytes: &[u8], block: &Block<GpuMemory>) -> Result<Option<Arc<Event>>> {
         assert!(bytes.len() <= block.bytes(), "onestep bug: {} bytes into {block:?}", bytes.len());
-        let to = *block.raw();
-        // SAFETY: the range lies in the block, which the pool does not hand out again before the copy in the queue.
-        self.ring()?.upload(bytes, |slot, range| unsafe { slot.upload(range.len(), to + range.start as u64) })
+        let (to, mut last) = (*block.raw(), None);
+        self.ring()?.upload(bytes, |slot, range| {
+            // SAFETY: the range lies in the block, for which the caller answers; the ring keeps the slot as it is.
+            let fence = unsafe { slot.upload(range.len(), to + range.start as u64, queue) }?;
+            last = Some(fence.clone());
+            Ok(fence)
+        })?;
+        Ok(last)
+    }
+
+    /// Writes a block beside the work, and says when the bytes are there; `None` where there is none. What was lent
+    /// for this device is copied from where it lies.
+    ///
+    /// # Safety
+    /// As [`Shared::upload_in`].
+    unsafe fn send(&self, value: &Literal, block: &Block<GpuMemory>) -> Result<Option<Arc<Event>>> {
+        match value.host().lent::<Loan>().filter(|loan| loan.is_of(&self.gpu)) {
+            // SAFETY: promised by the caller; the literal has as many bytes as the block.
+            Some(loan) => unsafe { loan.upload(*block.raw()) }.map(Some),
+            // SAFETY: promised by the caller.
+            None => unsafe { self.upload_in(Queue::Copies, value.bytes(), block) },
+        }
     }
 
     /// Reads a whole block, after all other work.
@@ -141,6 +174,10 @@ impl Backend for Cuda {
         }
     }
 
+    fn peaks(&self) -> Option<Peaks> {
+        self.0.gpu.peaks
+    }
+
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
         let bytes = elements.checked_mul(dtype.size());
         let bytes = bytes.ok_or_else(|| Error::memory(format!("no memory holds {elements} elements of {dtype}")))?;
@@ -155,7 +192,9 @@ impl Backend for Cuda {
     fn program_bytes(&self, _: &Graph, plan: &Plan) -> Result<usize> {
         let scratch = |kernels| program::scratch_bytes(&self.0, plan, &kernels);
         let scratch = codegen::launches(plan).into_iter().map(scratch).collect::<Result<Vec<_>>>()?;
-        let blocks = planned_blocks(plan).chain(scratch.into_iter().filter(|&bytes| bytes > 0));
+        // Each input twice: one is read while the other is written.
+        let inputs = plan.buffers.iter().filter(|buffer| matches!(buffer.place, Place::Input(_))).map(Buffer::bytes);
+        let blocks = planned_blocks(plan).chain(inputs).chain(scratch.into_iter().filter(|&bytes| bytes > 0));
         Ok(blocks.map(|bytes| rounded(bytes).unwrap_or(usize::MAX)).fold(0, usize::saturating_add))
     }
 
@@ -173,6 +212,10 @@ impl Backend for Cuda {
             Some(answer) => Ok(Box::new(answer)),
             None => download_now(memory),
         }
+    }
+
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        Some(Arc::new(Pins::new(&self.0.gpu)))
     }
 
     fn shares_host_memory(&self) -> bool {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blas::Product;
-use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Runnable};
+use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Queue, Runnable};
 use super::hazards::{Touched, dependencies};
+use super::turns::Turns;
 use super::{CudaMemory, Shared, compiler};
 use crate::backend::memory::{Block, Purpose};
 use crate::backend::{Executable, Memory, check_input, state};
@@ -20,13 +21,15 @@ const TEXT_KERNELS: usize = 12;
 
 /// A compiled plan, bound to its states.
 pub(super) struct Program {
-    /// The step. Dropped before what it uses.
-    step: Runnable,
-    parts: Vec<Part>,
+    /// The step on each set of inputs; one where there is no input. Dropped before what it uses.
+    sets: Vec<Set>,
+    turns: Turns,
+    /// The point behind the last copy into the current set, if no run has waited for it.
+    arriving: Option<Arc<Event>>,
     /// The number of the plan's kernels.
     kernels: usize,
     events: Vec<Event>,
-    inputs: Vec<(Type, Block<GpuMemory>)>,
+    inputs: Vec<Type>,
     outputs: Vec<(Type, Block<GpuMemory>)>,
     /// Kept alive for the kernels: modules, the arena, constants, states.
     _modules: Vec<Module>,
@@ -47,42 +50,59 @@ impl Program {
         let work = work.collect::<Result<Vec<_>>>()?;
         let sources: Vec<&Source> = work.iter().flat_map(Work::sources).collect();
         let modules = compile(shared, &sources)?;
-        let mut functions = sources.iter().enumerate().map(|(i, s)| modules[i / TEXT_KERNELS].kernel(&s.entry));
-        let mut parts = Vec::new();
+        let functions = sources.iter().enumerate().map(|(i, s)| modules[i / TEXT_KERNELS].kernel(&s.entry));
+        let functions = functions.collect::<Result<Vec<_>>>()?;
+        let mut parts: Vec<Vec<Part>> = memory.places.iter().map(|_| Vec::new()).collect();
+        let mut done = 0;
         for (work, kernels) in work.iter().zip(&launches) {
-            let mut add = |task, scratch: &Range<u64>| {
-                parts.push(Part { task, kernels: kernels.clone(), scratch: scratch.clone() });
-            };
-            match work {
-                Work::Kernels { sources, workspace } => {
-                    let scratch = memory.workspace(shared, *workspace)?;
-                    for (source, function) in sources.iter().zip(&mut functions) {
-                        let address = |b: &Binding| memory.address(b.bound, scratch.start);
-                        let launch = Launch {
-                            function: function?,
-                            groups: groups(source)?,
-                            threads: source.threads as u32,
-                            arguments: source.bindings.iter().map(address).collect(),
-                        };
-                        add(Task::Kernel(launch), &scratch);
+            // Steps run one after the other and share what is not input.
+            let mut scratch = 0..0;
+            for (set, parts) in parts.iter_mut().enumerate() {
+                let mut add = |task, scratch: &Range<u64>| {
+                    parts.push(Part { task, kernels: kernels.clone(), scratch: scratch.clone() });
+                };
+                match work {
+                    Work::Kernels { sources, workspace } => {
+                        memory.workspace(shared, &mut scratch, *workspace)?;
+                        for (source, function) in sources.iter().zip(&functions[done..]) {
+                            let address = |b: &Binding| memory.address(set, b.bound, scratch.start);
+                            let launch = Launch {
+                                function: *function,
+                                groups: groups(source)?,
+                                threads: source.threads as u32,
+                                arguments: source.bindings.iter().map(address).collect(),
+                            };
+                            add(Task::Kernel(launch), &scratch);
+                        }
+                    }
+                    Work::Product(form) => {
+                        let product = Product::new(shared, form, |operand| memory.element(set, operand))?;
+                        memory.workspace(shared, &mut scratch, product.workspace_bytes())?;
+                        add(Task::Product(product.with_workspace(scratch.start)), &scratch);
                     }
                 }
-                Work::Product(form) => {
-                    let product = Product::new(shared, form, |operand| memory.element(operand))?;
-                    let scratch = memory.workspace(shared, product.workspace_bytes())?;
-                    add(Task::Product(product.with_workspace(scratch.start)), &scratch);
-                }
             }
+            done += work.sources().len();
         }
         drop(functions);
-        let touched: Vec<Touched> = parts.iter().map(|part| memory.touched(plan, part)).collect();
-        let step = assemble(&shared.gpu, &mut parts, &dependencies(&touched))?;
+        let set = |(number, mut parts): (usize, Vec<Part>)| {
+            let touched: Vec<Touched> = parts.iter().map(|part| memory.touched(number, plan, part)).collect();
+            let step = assemble(&shared.gpu, &mut parts, &dependencies(&touched))?;
+            let read = Event::new(&shared.gpu, false)?;
+            // The pool's zeros lie there before the first copy does.
+            read.record(Queue::Work)?;
+            shared.gpu.after(Queue::Copies, &read)?;
+            Ok(Set { step, parts, inputs: std::mem::take(&mut memory.inputs[number]), read })
+        };
+        let sets = parts.into_iter().enumerate().map(set).collect::<Result<_>>()?;
+        let inputs: Vec<Type> = graph.inputs().iter().map(|input| input.ty.clone()).collect();
         Ok(Program {
-            step,
-            parts,
+            sets,
+            turns: Turns::new(inputs.len()),
+            arriving: None,
             kernels: plan.kernels.len(),
             events: Vec::new(),
-            inputs: memory.inputs,
+            inputs,
             outputs: memory.outputs,
             _modules: modules,
             own: memory.own,
@@ -90,6 +110,15 @@ impl Program {
             shared: shared.clone(),
         })
     }
+}
+
+/// The step on one set of inputs. Two sets take turns, so that a batch can be copied while runs read the one before.
+struct Set {
+    step: Runnable,
+    parts: Vec<Part>,
+    inputs: Vec<Block<GpuMemory>>,
+    /// The point behind the last run that reads the set, as soon as the other one is written.
+    read: Event,
 }
 
 /// What computes a kernel of a plan, or an island of them.
@@ -216,10 +245,10 @@ fn assemble(gpu: &Arc<Gpu>, parts: &mut [Part], dependencies: &[Vec<usize>]) -> 
 
 /// Where a plan's buffers lie.
 struct Buffers {
-    /// Of each buffer: address and bytes.
-    places: Vec<Range<u64>>,
+    /// Of each buffer, under each set of inputs: address and bytes.
+    places: Vec<Vec<Range<u64>>>,
     arena: u64,
-    inputs: Vec<(Type, Block<GpuMemory>)>,
+    inputs: Vec<Vec<Block<GpuMemory>>>,
     outputs: Vec<(Type, Block<GpuMemory>)>,
     own: Vec<Block<GpuMemory>>,
 }
@@ -229,7 +258,9 @@ impl Buffers {
         let block = |ty: &Type, purpose| -> Result<(Type, Block<GpuMemory>)> {
             Ok((ty.clone(), shared.pool.zeroed(ty.bytes(), purpose)?))
         };
-        let inputs = graph.inputs().iter().map(|i| block(&i.ty, Purpose::Input)).collect::<Result<Vec<_>>>()?;
+        let sets = if graph.inputs().is_empty() { 1 } else { 2 };
+        let set = |_| graph.inputs().iter().map(|input| Ok(block(&input.ty, Purpose::Input)?.1)).collect();
+        let inputs = (0..sets).map(set).collect::<Result<_>>()?;
         let outputs = graph
             .outputs()
             .iter()
@@ -237,10 +268,16 @@ impl Buffers {
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         let arena = shared.pool.uninitialised(plan.arena_bytes, Purpose::Arena)?;
         let start = *arena.raw();
-        let mut all = Buffers { places: Vec::new(), arena: start, inputs, outputs, own: vec![arena] };
+        let mut all = Buffers { places: vec![Vec::new(); sets], arena: start, inputs, outputs, own: vec![arena] };
         for buffer in &plan.buffers {
             let first = match &buffer.place {
-                Place::Input(i) => *all.inputs[*i].1.raw(),
+                Place::Input(i) => {
+                    for (places, inputs) in all.places.iter_mut().zip(&all.inputs) {
+                        let first = *inputs[*i].raw();
+                        places.push(first..first + buffer.bytes() as u64);
+                    }
+                    continue;
+                }
                 Place::Output(i) => *all.outputs[*i].1.raw(),
                 Place::Arena(offset) => start + offset.unwrap_or(0) as u64,
                 Place::State(i) => {
@@ -261,85 +298,121 @@ impl Buffers {
                     first
                 }
             };
-            all.places.push(first..first + buffer.bytes() as u64);
+            all.places.iter_mut().for_each(|places| places.push(first..first + buffer.bytes() as u64));
         }
         Ok(all)
     }
 
-    /// Scratch memory of its own for what needs some.
-    fn workspace(&mut self, shared: &Shared, bytes: usize) -> Result<Range<u64>> {
-        if bytes == 0 {
-            return Ok(0..0);
+    /// Makes scratch memory at least so large, with memory of its own if it is not.
+    fn workspace(&mut self, shared: &Shared, scratch: &mut Range<u64>, bytes: usize) -> Result<()> {
+        if scratch.end - scratch.start < bytes as u64 {
+            let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+            let first = *block.raw();
+            self.own.push(block);
+            *scratch = first..first + bytes as u64;
         }
-        let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
-        let first = *block.raw();
-        self.own.push(block);
-        Ok(first..first + bytes as u64)
+        Ok(())
     }
 
-    fn address(&self, bound: Bound, workspace: u64) -> u64 {
+    fn address(&self, set: usize, bound: Bound, workspace: u64) -> u64 {
         match bound {
             Bound::Workspace => workspace,
-            Bound::Buffer(id) => self.places[id.index()].start,
+            Bound::Buffer(id) => self.places[set][id.index()].start,
             Bound::Arena => self.arena,
         }
     }
 
     /// Where an operand's first element lies.
-    fn element(&self, operand: &Operand) -> u64 {
-        self.places[operand.buffer.index()].start + operand.offset as u64 * operand.dtype.size() as u64
+    fn element(&self, set: usize, operand: &Operand) -> u64 {
+        self.places[set][operand.buffer.index()].start + operand.offset as u64 * operand.dtype.size() as u64
     }
 
-    fn touched(&self, plan: &Plan, part: &Part) -> Touched {
+    fn touched(&self, set: usize, plan: &Plan, part: &Part) -> Touched {
+        let places = &self.places[set];
         // What one part leaves in scratch memory the next reads.
         let mut all = Touched { reads: Vec::new(), writes: vec![part.scratch.clone()] };
         for kernel in &plan.kernels[part.kernels.clone()] {
-            all.reads.extend(kernel.reads().into_iter().map(|b| self.places[b.index()].clone()));
-            all.writes.extend(kernel.writes().into_iter().map(|b| self.places[b.index()].clone()));
+            all.reads.extend(kernel.reads().into_iter().map(|b| places[b.index()].clone()));
+            all.writes.extend(kernel.writes().into_iter().map(|b| places[b.index()].clone()));
         }
         all
     }
 }
 
+impl Program {
+    /// Makes the work that is queued next find all inputs in the current set.
+    fn complete(&mut self) -> Result<()> {
+        let Program { sets, turns, arriving, shared, .. } = self;
+        if let Some(event) = arriving.take() {
+            // A slot that was given back and sent again has another point, which comes later or was waited for.
+            shared.gpu.after(Queue::Work, &event)?;
+        }
+        for input in turns.lacking() {
+            let (from, to) = (&sets[turns.other()], &sets[turns.current()]);
+            let (block, onto) = (&from.inputs[input], &to.inputs[input]);
+            // SAFETY: two distinct blocks of one size, which live as long as the program, whose drop waits for copies.
+            unsafe { shared.gpu.copy(*block.raw(), *onto.raw(), block.bytes()) }?;
+            from.read.record(Queue::Work)?;
+        }
+        turns.ran();
+        Ok(())
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
-        // Kernels must not be unloaded while they run. What a failed device still does is not to be waited for.
+        // Kernels must not be unloaded while they run, nor memory be reused that is being copied to. What a failed device still does is not to be waited for.
         let _ = self.shared.gpu.wait();
     }
 }
 
 impl Executable for Program {
-    fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
-        let input = self.inputs.get(index);
-        let (ty, block) = input.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
-        check_input(index, ty, bytes)?;
-        self.shared.upload(bytes, block)
+    fn write_input(&mut self, index: usize, value: &Literal) -> Result<()> {
+        let ty = self.inputs.get(index).ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
+        check_input(index, ty, value.bytes())?;
+        if self.turns.is_read() {
+            let gpu = &self.shared.gpu;
+            // Behind all runs that read the set up to now, the last ones to do so before it is written again.
+            self.sets[self.turns.current()].read.record(Queue::Work)?;
+            gpu.after(Queue::Copies, &self.sets[self.turns.other()].read)?;
+            self.turns.change_over();
+        }
+        let block = &self.sets[self.turns.current()].inputs[index];
+        // SAFETY: the block lives as long as the program, whose drop waits for copies.
+        let sent = unsafe { self.shared.send(value, block) }?;
+        // One queue copies all, so that behind the last copy is behind each.
+        self.arriving = sent.or(self.arriving.take());
+        self.turns.wrote(index);
+        Ok(())
     }
 
     fn run(&mut self) -> Result<()> {
+        self.complete()?;
         // SAFETY: modules, arena, inputs, outputs, constants and states live as long as the program, whose drop
-        // hands memory back to a pool that reuses it only behind this in the queue.
-        unsafe { self.step.submit() }
+        // waits for runs.
+        unsafe { self.sets[self.turns.current()].step.submit() }
     }
 
     fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
         let gpu = self.shared.gpu.clone();
-        while self.events.len() <= self.parts.len() {
+        self.complete()?;
+        let parts = &mut self.sets[self.turns.current()].parts;
+        while self.events.len() <= parts.len() {
             self.events.push(Event::new(&gpu, true)?);
         }
         gpu.enter()?;
-        self.events[0].record()?;
-        for (part, after) in self.parts.iter_mut().zip(&self.events[1..]) {
+        self.events[0].record(Queue::Work)?;
+        for (part, after) in parts.iter_mut().zip(&self.events[1..]) {
             // SAFETY: as in `run`.
             unsafe { part.task.submit(&gpu) }?;
-            after.record()?;
+            after.record(Queue::Work)?;
         }
         gpu.wait()?;
-        let times = self.events.windows(2).take(self.parts.len());
+        let times = self.events.windows(2).take(parts.len());
         let times = times.map(|pair| pair[0].milliseconds_to(&pair[1])).collect::<Result<Vec<f32>>>()?;
         // The time of an island stands with its first kernel.
         let mut all = vec![Duration::ZERO; self.kernels];
-        for (time, part) in times.iter().zip(&self.parts) {
+        for (time, part) in times.iter().zip(parts.iter()) {
             all[part.kernels.start] += Duration::from_secs_f32(time.max(0.0) / 1e3);
         }
         Ok(Some(all))
@@ -356,7 +429,8 @@ impl Executable for Program {
     }
 
     fn bytes(&self) -> usize {
-        let blocks = self.inputs.iter().chain(&self.outputs).map(|b| &b.1).chain(&self.own);
+        let inputs = self.sets.iter().flat_map(|set| &set.inputs);
+        let blocks = inputs.chain(self.outputs.iter().map(|b| &b.1)).chain(&self.own);
         blocks.map(Block::bytes).sum()
     }
 }

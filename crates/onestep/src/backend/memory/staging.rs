@@ -50,7 +50,7 @@ struct Entry<S: Slot> {
 }
 
 /// Something to drop with a slot.
-pub(super) type Keep = Box<dyn Send>;
+pub(in crate::backend) type Keep = Box<dyn Send + Sync>;
 
 impl<S: Slot> Entry<S> {
     /// Waits until the device is done with the slot.
@@ -79,7 +79,11 @@ impl<S: Slot> Shared<S> {
 impl<S: Slot> Ring<S> {
     /// A ring of `slots` slots of `slot_bytes` bytes, neither of them zero; `make` makes one, and what to drop
     /// with it. Fails if `make` does.
-    pub(super) fn new(slots: usize, slot_bytes: usize, mut make: impl FnMut() -> Result<(S, Keep)>) -> Result<Self> {
+    pub(in crate::backend) fn new(
+        slots: usize,
+        slot_bytes: usize,
+        mut make: impl FnMut() -> Result<(S, Keep)>,
+    ) -> Result<Self> {
         assert!(slots > 0 && slot_bytes > 0, "onestep bug: a staging ring of {slots} slots of {slot_bytes} bytes");
         let entry = |(memory, keep)| Entry { memory, fence: None, _keep: keep };
         let free = (0..slots).map(|_| make().map(entry)).collect::<Result<_>>()?;
@@ -102,6 +106,16 @@ impl<S: Slot> Ring<S> {
             }
         };
         drop(free);
+        self.lend(entry)
+    }
+
+    /// The next slot, once the device is done with it, or `None` while others hold all. Fails if the device did.
+    pub fn acquire_unheld(&self) -> Result<Option<Lease<S>>> {
+        let entry = self.0.lock().pop_front();
+        entry.map(|entry| self.lend(entry)).transpose()
+    }
+
+    fn lend(&self, entry: Entry<S>) -> Result<Lease<S>> {
         let mut lease = Lease { ring: Arc::clone(&self.0), entry: Some(entry) };
         lease.wait()?;
         Ok(lease)
@@ -238,6 +252,11 @@ impl<S: Slot> Lease<S> {
         self.check(at, bytes.len());
         self.wait()?;
         self.entry().memory.read(at, bytes)
+    }
+
+    /// The slot's memory, to look at.
+    pub fn slot(&self) -> &S {
+        &self.entry.as_ref().expect("onestep bug: a lease without its slot").memory
     }
 
     /// The slot's memory, for the device to copy from or to.

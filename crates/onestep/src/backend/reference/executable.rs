@@ -43,9 +43,9 @@ struct Interpreted {
 }
 
 impl Executable for Interpreted {
-    fn write_input(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
+    fn write_input(&mut self, index: usize, value: &Literal) -> Result<()> {
         let input = self.inputs.get_mut(index).ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
-        *input = Literal::from_bytes(input.dtype(), input.shape().clone(), bytes)?;
+        *input = Literal::from_bytes(input.dtype(), input.shape().clone(), value.bytes())?;
         Ok(())
     }
 

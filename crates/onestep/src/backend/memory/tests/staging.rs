@@ -145,6 +145,29 @@ fn a_slot_that_someone_holds_is_waited_for() {
 }
 
 #[test]
+fn who_does_not_want_to_wait_for_others_gets_nothing_while_they_hold_all() {
+    let (ring, _) = ring(2, 8);
+    let first = ring.acquire_unheld().unwrap().expect("free");
+    let second = ring.acquire_unheld().unwrap().expect("free");
+    assert_eq!([first.slot().number, second.slot().number], [0, 1]);
+    assert!(ring.acquire_unheld().unwrap().is_none());
+    // The device is waited for, not those who hold slots.
+    let fence = Hand::default();
+    second.submit(fence.clone());
+    let (sender, receiver) = mpsc::channel();
+    let waiting = ring.clone();
+    let thread = thread::spawn(move || {
+        let lease = waiting.acquire_unheld().unwrap();
+        sender.send(lease.map(|lease| lease.slot().number)).unwrap();
+    });
+    assert!(matches!(receiver.recv_timeout(A_WHILE), Err(RecvTimeoutError::Timeout)));
+    fence.complete();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), Some(1));
+    thread.join().unwrap();
+    drop(first);
+}
+
+#[test]
 fn reading_waits_for_the_attached_fence() {
     let (ring, _) = ring(2, 4);
     let mut lease = ring.acquire().unwrap();
