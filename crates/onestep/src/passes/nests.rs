@@ -2,7 +2,7 @@
 //! islands: running and scattered sums, and contractions that are small or that its library does not take.
 
 use crate::ir::DType;
-use crate::plan::{KernelKind, LibraryKernel, Plan, Target};
+use crate::plan::{ConvDirection, KernelKind, LibraryKernel, Plan, Target};
 
 /// Replaces them all.
 pub(super) fn replace(plan: &mut Plan, target: &Target) {
@@ -36,8 +36,8 @@ fn is_for_blas(call: &LibraryKernel, target: &Target) -> bool {
 }
 
 fn is_for_dnn(call: &LibraryKernel, target: &Target) -> bool {
-    if target.library_convs == 0 || call.multiply_adds() < target.library_convs {
-        return false;
-    }
-    call.dnn().is_some_and(|convolution| convolution.output.operand.dtype != DType::F32 || !target.tf32)
+    let Some(convolution) = call.dnn() else { return false };
+    let [filters, .., channels] = convolution.filter.extents;
+    let small = convolution.direction == ConvDirection::FilterGrad && filters * channels < target.library_filters;
+    target.library_convs > 0 && call.multiply_adds() >= target.library_convs && !small
 }

@@ -165,8 +165,10 @@ pub struct Target {
     /// BLAS ([`LibraryKernel::blas`]). 0: none does. Where `tf32` allows more, f32 is left to tiles.
     pub library_dots: u64,
     /// Fewest multiply-adds of a convolution that stays a library call whatever `nest_work` says, where cuDNN takes it
-    /// ([`LibraryKernel::dnn`]). 0: none does. Where `tf32` allows more, f32 is left to tiles.
+    /// ([`LibraryKernel::dnn`]). 0: none does.
     pub library_convs: u64,
+    /// Fewest filters times channels of a filter whose gradient is such a call.
+    pub library_filters: usize,
     /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
     pub tile_work: u64,
     /// Whether units that multiply small matrices take bf16 and f16.
@@ -195,6 +197,7 @@ impl Default for Target {
             nest_work: 0,
             library_dots: 0,
             library_convs: 0,
+            library_filters: 0,
             tile_work: 0,
             matrix_units: false,
             tf32: false,

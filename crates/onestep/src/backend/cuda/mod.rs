@@ -33,7 +33,9 @@ const TILE_WORK: u64 = 1 << 15;
 /// Multiply-adds from which a product is cuBLASLt's.
 const LIBRARY_DOTS: u64 = 1 << 24;
 /// Multiply-adds from which a convolution is cuDNN's.
-const LIBRARY_CONVS: u64 = 1 << 24;
+const LIBRARY_CONVS: u64 = 1 << 30;
+/// Filters times channels from which a filter's gradient is: few of its engines sum in f32, and those want wide filters.
+const LIBRARY_FILTERS: usize = 1 << 11;
 /// Slots of the staging ring, and bytes of each.
 const SLOTS: usize = 4;
 const SLOT_BYTES: usize = 4 << 20;
@@ -160,6 +162,7 @@ impl Backend for Cuda {
             nest_work: u64::MAX,
             library_dots: if blas::present() { LIBRARY_DOTS } else { 0 },
             library_convs: if self.0.dnn_wanted && dnn::present() { LIBRARY_CONVS } else { 0 },
+            library_filters: LIBRARY_FILTERS,
             tile_work: TILE_WORK,
             matrix_units: self.0.gpu.architecture >= 80,
             tf32: self.0.gpu.architecture >= 80,
