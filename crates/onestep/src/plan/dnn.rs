@@ -91,6 +91,9 @@ mod tests {
     use super::super::BufferId;
     use super::*;
 
+    /// Changes a convolution's windows, the shapes of input, filter and output, and what is read.
+    type Change = dyn Fn(&mut ConvSpec, [&mut Vec<usize>; 3], &mut [Operand; 2]);
+
     fn operand(dtype: DType) -> Operand {
         Operand { buffer: BufferId(0), dtype, offset: 0, strides: vec![0; 4] }
     }
@@ -132,7 +135,7 @@ mod tests {
             for direction in [Forward, InputGrad, FilterGrad] {
                 let good = convolution(direction, dtype, dtype);
                 assert!(taken(&good));
-                let changed = |change: &dyn Fn(&mut ConvSpec, [&mut Vec<usize>; 3], &mut [Operand; 2])| {
+                let changed = |change: &Change| {
                     let mut call = good.clone();
                     if let LibraryKernel::Conv { spec, input, filter, output, operands, .. } = &mut call {
                         change(spec, [input, filter, output], operands);

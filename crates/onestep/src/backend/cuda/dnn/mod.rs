@@ -46,13 +46,13 @@ pub(super) fn present() -> bool {
 
 /// The library on a GPU.
 pub(super) struct Dnn {
+    /// What was chosen for which convolution. Dropped before the handle that it was made with.
+    chosen: Mutex<HashMap<String, Arc<Plan>>>,
     /// One convolution at a time is queued.
     handle: Mutex<Handle>,
     library: &'static Library,
     version: usize,
     gpu: Arc<Gpu>,
-    /// What was chosen for which convolution.
-    chosen: Mutex<HashMap<String, Arc<Plan>>>,
 }
 
 impl Dnn {
@@ -146,6 +146,13 @@ impl Dnn {
         let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: promised by the caller.
         unsafe { plan.queue(&mut handle, operands, stream.cast()) }
+    }
+}
+
+impl Drop for Dnn {
+    fn drop(&mut self) {
+        // For what plans and handle give back.
+        let _ = self.gpu.enter();
     }
 }
 
