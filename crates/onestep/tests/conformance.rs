@@ -111,6 +111,24 @@ fn cuda_with_library_products() {
     conforms_as(&gpu, &Target { library_dots: 1, ..target }, Passes::all());
 }
 
+/// Every convolution that cuDNN takes is its, however small.
+#[test]
+fn cuda_with_library_convolutions() {
+    let Some(gpu) = onestep::testing::cuda() else { return };
+    let target = gpu.target();
+    if target.library_convs == 0 {
+        return println!("skipped: there is no cuDNN");
+    }
+    conforms_as(&gpu, &Target { library_convs: 1, library_filters: 0, ..target }, Passes::all());
+}
+
+/// What runs without cuDNN.
+#[test]
+fn cuda_without_library_convolutions() {
+    let Some(gpu) = onestep::testing::cuda() else { return };
+    conforms_as(&gpu, &Target { library_convs: 0, ..gpu.target() }, Passes::all());
+}
+
 #[test]
 fn reference_as_a_device() {
     conforms(&Device::reference(), Passes::all());

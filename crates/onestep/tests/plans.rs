@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use onestep::ir::Graph;
-use onestep::passes::compile;
+use onestep::passes::{Passes, compile};
 use onestep::plan::Target;
 use onestep::testing::gpu;
 
@@ -888,4 +888,95 @@ fn f32_is_for_blas_unless_it_may_be_rounded() {
             b2[8*g0 + g1] = e0
     "#]],
     );
+}
+
+/// Convolutions that cuDNN takes stay calls, with their epilogues; what follows otherwise is a loop. The gradient of a
+/// filter stays f32 from its sum on. One of four channels becomes a loop nest, and so does a small filter's gradient.
+#[test]
+fn a_device_with_convolutions_of_cudnn() {
+    check_on(
+        &Target { library_convs: 10_000, epilogues: true, nest_work: u64::MAX, ..gpu() },
+        r#"graph {
+  %0: bf16[2,6,6,8] = input "x"
+  %1: bf16[8,3,3,8] = input "w"
+  %2: bf16[8] = input "b"
+  %3: bf16[1,1,1,8] = reshape(%2)
+  %4: bf16[2,6,6,8] = conv(%0, %1) {stride=[1,1],padding=[1:1,1:1],dilation=[1,1],groups=1}
+  %5: bf16[2,6,6,8] = broadcast(%3)
+  %6: bf16[2,6,6,8] = add(%4, %5)
+  %7: bf16[2,6,6,8] = conv_input_grad(%6, %1) {stride=[1,1],padding=[1:1,1:1],dilation=[1,1],groups=1}
+  %8: bf16[2,6,6,8] = mul(%7, %0)
+  %9: f32[2,6,6,8] = cast(%0)
+  %10: f32[2,6,6,8] = cast(%6)
+  %11: f32[8,3,3,8] = conv_filter_grad(%9, %10) {stride=[1,1],padding=[1:1,1:1],dilation=[1,1],groups=1}
+  %12: bf16[2,6,6,4] = slice(%0) {start=[0,0,0,0],stop=[2,6,6,4]}
+  %13: bf16[8,3,3,4] = slice(%1) {start=[0,0,0,0],stop=[8,3,3,4]}
+  %14: bf16[2,6,6,8] = conv(%12, %13) {stride=[1,1],padding=[1:1,1:1],dilation=[1,1],groups=1}
+  return %8 as "dx"
+  return %11 as "dw"
+  return %14 as "few channels"
+}"#,
+        expect![[r#"
+            plan, arena 2560 bytes
+              b0: bf16[576] input 0 "x"
+              b1: bf16[576] input 1 "w"
+              b2: bf16[8] input 2 "b"
+              b3: bf16[576] at 0 "add"
+              b4: bf16[576] at 1280 "conv_input_grad"
+              b6: bf16[288] at 0 "slice"
+              b7: bf16[288] at 768 "slice"
+              b9: bf16[576] output 0 "dx"
+              b10: f32[576] output 1 "dw"
+              b11: bf16[576] output 2 "few channels"
+            k0 conv
+                b3[288, 48, 8, 1] = b0[288, 48, 8, 1], b1[72, 24, 8, 1], b2[1] then bias input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+            k1 conv_input_grad
+                b4[288, 48, 8, 1] = b3[288, 48, 8, 1], b1[72, 24, 8, 1] input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+            k2 conv_filter_grad
+                b10[72, 24, 8, 1] = b0[288, 48, 8, 1], b3[288, 48, 8, 1] input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+            island k3 to k5
+            k3 loop [576] by threads, 256 a workgroup
+              each:
+                e0: bf16 = b4[g0]
+                e1: bf16 = b0[g0]
+                e2: bf16 = mul e0, e1
+                b9[g0] = e2
+            k4 loop [72, 4] by threads, 256 a workgroup
+              each:
+                e0: bf16 = b0[8*g0 + g1]
+                b6[4*g0 + g1] = e0
+            k5 loop [72, 4] by threads, 256 a workgroup
+              each:
+                e0: bf16 = b1[8*g0 + g1]
+                b7[4*g0 + g1] = e0
+            k6 loop [2, 6, 6, 8] by matrix tiles, 256 a workgroup
+              over [3, 3, 4]:
+                e0: bf16 = b6[144*g0 + 24*g1 + 4*g2 + 24*r0 + 4*r1 + r2 - 28] if g1 + r0 - 1 in 0..6 and g2 + r1 - 1 in 0..6 else 0
+                e1: f32 = cast e0
+                e2: bf16 = b7[36*g3 + 12*r0 + 4*r1 + r2]
+                e3: f32 = cast e2
+                e4: f32 = mul e1, e3
+                c0 = sum e4
+              each:
+                e0: f32 = c0
+                e1: bf16 = cast e0
+                b11[288*g0 + 48*g1 + 8*g2 + g3] = e1
+        "#]],
+    );
+}
+
+#[test]
+fn a_small_filters_gradient_is_not_for_cudnn() {
+    let graph = r#"graph {
+  %0: bf16[2,6,6,16] = input "x"
+  %1: bf16[2,6,6,8] = input "dy"
+  %2: bf16[8,3,3,16] = conv_filter_grad(%0, %1) {stride=[1,1],padding=[1:1,1:1],dilation=[1,1],groups=1}
+  return %2 as "dw"
+}"#;
+    for (least, call) in [(128, true), (129, false)] {
+        let target = Target { library_convs: 1, library_filters: least, nest_work: u64::MAX, ..gpu() };
+        let plan = compile(&Graph::parse(graph).unwrap(), &target, Passes::all()).unwrap().plan;
+        let kept = plan.kernels.iter().any(|k| k.kind_name() == "conv_filter_grad");
+        assert_eq!(kept, call, "{least}");
+    }
 }

@@ -2,7 +2,7 @@
 //! islands: running and scattered sums, and contractions that are small or that its library does not take.
 
 use crate::ir::DType;
-use crate::plan::{KernelKind, LibraryKernel, Plan, Target};
+use crate::plan::{ConvDirection, KernelKind, LibraryKernel, Plan, Target};
 
 /// Replaces them all.
 pub(super) fn replace(plan: &mut Plan, target: &Target) {
@@ -21,7 +21,7 @@ pub(super) fn replace(plan: &mut Plan, target: &Target) {
 fn stays(call: &LibraryKernel, target: &Target) -> bool {
     match call {
         LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. } => {
-            call.multiply_adds() >= target.nest_work || is_for_blas(call, target)
+            call.multiply_adds() >= target.nest_work || is_for_blas(call, target) || is_for_dnn(call, target)
         }
         LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => target.nest_work == 0,
     }
@@ -33,4 +33,11 @@ fn is_for_blas(call: &LibraryKernel, target: &Target) -> bool {
     }
     // BLAS multiplies f32 as it is, where tiles may round.
     call.blas().is_some_and(|product| product.left.operand.dtype != DType::F32 || !target.tf32)
+}
+
+fn is_for_dnn(call: &LibraryKernel, target: &Target) -> bool {
+    let Some(convolution) = call.dnn() else { return false };
+    let [filters, .., channels] = convolution.filter.extents;
+    let small = convolution.direction == ConvDirection::FilterGrad && filters * channels < target.library_filters;
+    target.library_convs > 0 && call.multiply_adds() >= target.library_convs && !small
 }

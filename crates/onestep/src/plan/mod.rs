@@ -4,6 +4,7 @@
 mod blas;
 mod contraction;
 mod cost;
+mod dnn;
 mod index;
 mod kernel;
 mod nest;
@@ -14,6 +15,7 @@ mod text;
 pub use blas::{BlasMatrix, BlasProduct};
 pub use contraction::{Axis, Contraction};
 pub use cost::Traffic;
+pub use dnn::{DnnConvolution, DnnTensor};
 pub use index::{Affine, Guard, Var};
 pub use kernel::{
     ConvDirection, Epilogue, Expr, Fold, Kernel, KernelKind, Let, LibraryKernel, Load, LoopKernel, Operand, Out, Phase,
@@ -163,6 +165,11 @@ pub struct Target {
     /// Fewest multiply-adds of a product that stays a library call whatever `nest_work` says, where it has the form of
     /// BLAS ([`LibraryKernel::blas`]). 0: none does. Where `tf32` allows more, f32 is left to tiles.
     pub library_dots: u64,
+    /// Fewest multiply-adds of a convolution that stays a library call whatever `nest_work` says, where cuDNN takes it
+    /// ([`LibraryKernel::dnn`]). 0: none does.
+    pub library_convs: u64,
+    /// Fewest filters times channels of a filter whose gradient is such a call.
+    pub library_filters: usize,
     /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
     pub tile_work: u64,
     /// Whether units that multiply small matrices take bf16 and f16.
@@ -190,6 +197,8 @@ impl Default for Target {
             island_work: 0,
             nest_work: 0,
             library_dots: 0,
+            library_convs: 0,
+            library_filters: 0,
             tile_work: 0,
             matrix_units: false,
             tf32: false,

@@ -155,23 +155,33 @@ pub(super) fn dots(s: &mut Suite) {
     }
 }
 
-/// Products with what follows them in a network: bias and ReLU, of numbers and of what is none; and two layers with
-/// their gradients, where products and loops take turns.
+/// Products and convolutions with what follows them in a network: bias and ReLU, of numbers and of what is none; and two
+/// layers with their gradients, where products and loops take turns.
 pub(super) fn layers(s: &mut Suite) {
     let dot = |ta, tb| Op::Dot { ta, tb };
-    let layer = |g: &mut Graph, x: NodeId, w: NodeId, bias: NodeId| {
-        let sum = g.add_op(dot(false, false), &[x, w]);
+    let positive_part = |g: &mut Graph, sum: NodeId, bias: NodeId| {
         let bias = g.broadcast(bias, &g.shape(sum).clone());
         let sum = g.add(sum, bias);
         let zero = g.full_like(0.0, sum);
         let below = g.compare(Compare::Le, sum, zero);
         (below, zero, g.select(below, zero, sum))
     };
+    let layer = |g: &mut Graph, x: NodeId, w: NodeId, bias: NodeId| {
+        let sum = g.add_op(dot(false, false), &[x, w]);
+        positive_part(g, sum, bias)
+    };
     for dtype in [DType::F32, DType::BF16, DType::F16] {
         let bias = [0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.5, 0.0, 20.0, -20.0];
         let (x, w) = (uniform(dtype, [16, 8], 1, -1.0, 1.0), uniform(dtype, [8, 8], 2, -1.0, 1.0));
         let inputs = vec![x, w, literal(dtype, [1, 8], &bias)];
         s.add("special layer", 8, inputs, |g, x| vec![layer(g, x[0], x[1], x[2]).2]);
+        let spec = ConvSpec { stride: vec![1; 2], padding: vec![(1, 1); 2], dilation: vec![1; 2], groups: 1 };
+        let (x, w) = (uniform(dtype, [2, 6, 5, 8], 1, -1.0, 1.0), uniform(dtype, [8, 3, 3, 8], 2, -1.0, 1.0));
+        let inputs = vec![x, w, literal(dtype, [1, 1, 1, 8], &bias)];
+        s.add("special convolution", 72, inputs, |g, x| {
+            let sum = g.add_op(Op::Conv(spec.clone()), &x[..2]);
+            vec![positive_part(g, sum, x[2]).2]
+        });
     }
     let of = |shape: &[usize], seed| uniform(DType::F32, shape, seed, -1.0, 1.0);
     let inputs = vec![of(&[48, 40], 1), of(&[40, 64], 2), of(&[1, 64], 3), of(&[64, 24], 4), of(&[48, 24], 5)];
@@ -294,18 +304,21 @@ pub(super) fn mixed_contractions(s: &mut Suite) {
             let [rows, dy] = [rows, dy].map(|v| g.cast(v, DType::F32));
             vec![positive, g.add_op(dot(true, false), &[dy, rows])]
         });
-        let spec = ConvSpec { stride: vec![2, 1], padding: vec![(1, 1), (0, 1)], dilation: vec![1, 1], groups: 1 };
-        let (x, w) = (Shape::from([2, 6, 5, 3]), Shape::from([4, 3, 2, 3]));
-        let out = sound(infer::conv_output(&x, &w, &spec));
-        let of = |shape: &Shape, seed| uniform(dtype, shape, seed, -1.0, 1.0);
-        s.add("widened convolution", 64, vec![of(&x, 1), of(&w, 2), of(&out, 3)], |g, v| {
-            let v: Vec<_> = v.iter().map(|&v| g.cast(v, DType::F32)).collect();
-            vec![
-                g.add_op(Op::Conv(spec.clone()), &[v[0], v[1]]),
-                g.add_op(Op::ConvInputGrad { spec: spec.clone(), input: x }, &[v[2], v[1]]),
-                g.add_op(Op::ConvFilterGrad { spec: spec.clone(), filter: w }, &[v[0], v[2]]),
-            ]
-        });
+        let uneven = ConvSpec { stride: vec![2, 1], padding: vec![(1, 1), (0, 1)], dilation: vec![1, 1], groups: 1 };
+        let even = ConvSpec { stride: vec![2, 2], padding: vec![(1, 1), (0, 0)], dilation: vec![1, 1], groups: 1 };
+        for (x, w, spec) in [([2, 6, 5, 3], [4, 3, 2, 3], uneven), ([3, 9, 8, 16], [8, 3, 3, 16], even)] {
+            let (x, w) = (Shape::from(x), Shape::from(w));
+            let out = sound(infer::conv_output(&x, &w, &spec));
+            let of = |shape: &Shape, seed| uniform(dtype, shape, seed, -1.0, 1.0);
+            s.add("widened convolution", 144, vec![of(&x, 1), of(&w, 2), of(&out, 3)], |g, v| {
+                let v: Vec<_> = v.iter().map(|&v| g.cast(v, DType::F32)).collect();
+                vec![
+                    g.add_op(Op::Conv(spec.clone()), &[v[0], v[1]]),
+                    g.add_op(Op::ConvInputGrad { spec: spec.clone(), input: x }, &[v[2], v[1]]),
+                    g.add_op(Op::ConvFilterGrad { spec: spec.clone(), filter: w }, &[v[0], v[2]]),
+                ]
+            });
+        }
     }
 }
 

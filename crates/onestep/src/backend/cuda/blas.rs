@@ -10,8 +10,8 @@ use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 use cudarc::driver::sys::CUstream;
 
-use super::Shared;
-use super::driver::{Event, Gpu, Queue};
+use super::driver::Gpu;
+use super::{Shared, tune};
 use crate::backend::memory::Purpose;
 use crate::error::{Error, Result};
 use crate::ir::DType;
@@ -19,11 +19,6 @@ use crate::plan::{BlasMatrix, BlasProduct, Operand};
 
 /// Algorithms that are measured for a product.
 const CANDIDATES: usize = 8;
-/// Rounds in which each is measured, after one for warming up, and how often it runs in a round.
-const ROUNDS: usize = 3;
-const RUNS: usize = 4;
-/// How much slower than the fastest an algorithm may be that the library prefers to it.
-const TIE: f32 = 1.02;
 /// Most scratch memory of a product: what NVIDIA recommends for its largest GPUs.
 const WORKSPACE: usize = 32 << 20;
 /// The first version whose functions are as they are called here.
@@ -99,30 +94,12 @@ impl Blas {
         let workspace = candidates.iter().map(|c| c.workspace).max();
         let workspace =
             workspace.ok_or_else(|| Error::unsupported(format!("no algorithm for {key}; update the library")))?;
-        let mut times = vec![f32::INFINITY; candidates.len()];
-        if candidates.len() > 1 {
-            let out = shared.pool.uninitialised(call.out_bytes, Purpose::Workspace)?;
-            let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
-            let (start, end) = (Event::new(&self.gpu, true)?, Event::new(&self.gpu, true)?);
-            for round in 0..=ROUNDS {
-                for (candidate, best) in candidates.iter().zip(&mut times) {
-                    start.record(Queue::Work)?;
-                    // SAFETY: the operands are the program's, and both blocks are large enough and outlive the wait.
-                    let queue =
-                        || unsafe { call.queue(self, candidate, *out.raw(), *workspace.raw(), self.gpu.stream()) };
-                    if (0..RUNS).try_for_each(|_| queue()).is_err() {
-                        continue;
-                    }
-                    end.record(Queue::Work)?;
-                    self.gpu.wait()?;
-                    if round > 0 {
-                        *best = best.min(start.milliseconds_to(&end)?);
-                    }
-                }
-            }
-        }
-        let fastest = times.iter().copied().fold(f32::INFINITY, f32::min);
-        let first = times.iter().position(|&t| t <= TIE * fastest).unwrap_or(0);
+        let out = shared.pool.uninitialised(call.out_bytes, Purpose::Workspace)?;
+        let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
+        let first = tune::fastest(&self.gpu, candidates.len(), |i| {
+            // SAFETY: the operands are the program's, and both blocks are large enough and outlive the wait.
+            unsafe { call.queue(self, &candidates[i], *out.raw(), *workspace.raw(), self.gpu.stream()) }
+        })?;
         Ok(candidates[first])
     }
 }

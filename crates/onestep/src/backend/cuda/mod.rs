@@ -1,15 +1,17 @@
 //! NVIDIA GPUs through the CUDA driver, found at run time: the program starts without it. Kernels are printed
-//! by codegen and compiled on the spot, and large products are cuBLASLt's, where that is found; a step is one graph
-//! of them, submitted at once, and everything of a device goes through one queue in order.
+//! by codegen and compiled on the spot; large products are cuBLASLt's and large convolutions cuDNN's, where these are
+//! found. A step is one graph of them, submitted at once, and everything of a device goes through one queue in order.
 
 mod blas;
 mod cache;
 mod compiler;
+mod dnn;
 mod driver;
 mod hazards;
 mod lend;
 mod peaks;
 mod program;
+mod tune;
 mod turns;
 
 use std::any::Any;
@@ -24,6 +26,7 @@ use crate::ir::{DType, Graph, Lender, Literal};
 use crate::plan::{Buffer, Peaks, Place, Plan, Target};
 use blas::Blas;
 use cache::Cache;
+use dnn::Dnn;
 use driver::{Event, Gpu, GpuMemory, Pinned, Queue};
 use lend::{Loan, Pins};
 
@@ -33,6 +36,10 @@ const ISLAND_WORK: u64 = 1 << 14;
 const TILE_WORK: u64 = 1 << 15;
 /// Multiply-adds from which a product is cuBLASLt's.
 const LIBRARY_DOTS: u64 = 1 << 24;
+/// Multiply-adds from which a convolution is cuDNN's.
+const LIBRARY_CONVS: u64 = 1 << 30;
+/// Filters times channels from which a filter's gradient is: few of its engines sum in f32, and those want wide filters.
+const LIBRARY_FILTERS: usize = 1 << 11;
 /// Slots of the staging ring, and bytes of each.
 const SLOTS: usize = 4;
 const SLOT_BYTES: usize = 4 << 20;
@@ -51,6 +58,9 @@ struct Shared {
     ring: OnceLock<Ring<Pinned>>,
     answers: OnceLock<Ring<Pinned>>,
     blas: OnceLock<Arc<Blas>>,
+    dnn: OnceLock<Arc<Dnn>>,
+    /// Whether convolutions may be cuDNN's.
+    dnn_wanted: bool,
     cache: Cache,
 }
 
@@ -60,8 +70,9 @@ impl Cuda {
         let gpu = Arc::new(Gpu::open(ordinal)?);
         compiler::present()?;
         let pool = Pool::new(GpuMemory(gpu.clone()), None);
-        let (ring, answers, blas) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Cuda(Arc::new(Shared { gpu, pool, ring, answers, blas, cache: Cache::of_user() })))
+        let (ring, answers) = (OnceLock::new(), OnceLock::new());
+        let (blas, dnn, dnn_wanted) = (OnceLock::new(), OnceLock::new(), dnn::wanted()?);
+        Ok(Cuda(Arc::new(Shared { gpu, pool, ring, answers, blas, dnn, dnn_wanted, cache: Cache::of_user() })))
     }
 }
 
@@ -87,6 +98,15 @@ impl Shared {
         }
         let blas = Arc::new(Blas::open(&self.gpu)?);
         Ok(self.blas.get_or_init(|| blas))
+    }
+
+    /// The library for convolutions, opened when it is first needed.
+    fn dnn(&self) -> Result<&Arc<Dnn>> {
+        if let Some(dnn) = self.dnn.get() {
+            return Ok(dnn);
+        }
+        let dnn = Arc::new(Dnn::open(&self.gpu)?);
+        Ok(self.dnn.get_or_init(|| dnn))
     }
 
     /// Writes the first bytes of a block, in order with all other work.
@@ -151,7 +171,14 @@ impl Backend for Cuda {
             true => "",
             false => "; large products are slow without cuBLASLt (libcublasLt.so of the CUDA toolkit)",
         };
-        format!("{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {gib:.0} GiB{blas}")
+        let dnn = match (self.0.dnn_wanted, dnn::present()) {
+            (true, true) => "",
+            (true, false) => "; large convolutions are slow without cuDNN 9 (libcudnn.so.9, NVIDIA's package cudnn)",
+            (false, _) => "; cuDNN is switched off (ONESTEP_CUDNN)",
+        };
+        format!(
+            "{name}, compute capability {major}.{minor}, {multiprocessors} multiprocessors, {gib:.0} GiB{blas}{dnn}"
+        )
     }
 
     fn target(&self) -> Target {
@@ -167,6 +194,8 @@ impl Backend for Cuda {
             island_work: ISLAND_WORK,
             nest_work: u64::MAX,
             library_dots: if blas::present() { LIBRARY_DOTS } else { 0 },
+            library_convs: if self.0.dnn_wanted && dnn::present() { LIBRARY_CONVS } else { 0 },
+            library_filters: LIBRARY_FILTERS,
             tile_work: TILE_WORK,
             matrix_units: self.0.gpu.architecture >= 80,
             tf32: self.0.gpu.architecture >= 80,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blas::Product;
+use super::dnn::{Convolution, Planned};
 use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Queue, Runnable};
 use super::hazards::{Touched, dependencies};
 use super::turns::Turns;
@@ -14,7 +15,7 @@ use crate::backend::{Executable, Memory, check_input, state};
 use crate::codegen::{self, Binding, Bound, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
-use crate::plan::{BlasProduct, KernelKind, Operand, Place, Plan};
+use crate::plan::{BlasProduct, DnnConvolution, KernelKind, Operand, Place, Plan};
 
 /// Kernels that are compiled as one text. Texts are compiled side by side.
 const TEXT_KERNELS: usize = 12;
@@ -80,6 +81,11 @@ impl Program {
                         memory.workspace(shared, &mut scratch, product.workspace_bytes())?;
                         add(Task::Product(product.with_workspace(scratch.start)), &scratch);
                     }
+                    Work::Convolution(form) => {
+                        let convolution = Planned::new(shared, form, |operand| memory.element(set, operand))?;
+                        memory.workspace(shared, &mut scratch, convolution.workspace_bytes())?;
+                        add(Task::Convolution(convolution.with_workspace(scratch.start)?), &scratch);
+                    }
                 }
             }
             done += work.sources().len();
@@ -127,12 +133,15 @@ enum Work<'a> {
     Kernels { sources: Vec<Source>, workspace: usize },
     /// A library's product.
     Product(BlasProduct<'a>),
+    /// A library's convolution.
+    Convolution(DnnConvolution<'a>),
 }
 
 impl<'a> Work<'a> {
     fn of(shared: &Shared, plan: &'a Plan, kernels: &Range<usize>) -> Result<Self> {
         if let KernelKind::Library(call) = &plan.kernels[kernels.start].kind {
-            return call.blas().map(Work::Product).ok_or_else(|| {
+            let work = call.blas().map(Work::Product).or_else(|| call.dnn().map(Work::Convolution));
+            return work.ok_or_else(|| {
                 Error::unsupported(format!("there is no such {} for CUDA; compile for its own target", call.name()))
             });
         }
@@ -144,17 +153,17 @@ impl<'a> Work<'a> {
     fn sources(&self) -> &[Source] {
         match self {
             Work::Kernels { sources, .. } => sources,
-            Work::Product(_) => &[],
+            Work::Product(_) | Work::Convolution(_) => &[],
         }
     }
 }
 
-/// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. What a library takes for a product
-/// is known when its algorithm is chosen, and not counted.
+/// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. What a library takes is
+/// known when its algorithm is chosen, and not counted.
 pub(super) fn scratch_bytes(shared: &Shared, plan: &Plan, kernels: &Range<usize>) -> Result<usize> {
     Ok(match Work::of(shared, plan, kernels)? {
         Work::Kernels { workspace, .. } => workspace,
-        Work::Product(_) => 0,
+        Work::Product(_) | Work::Convolution(_) => 0,
     })
 }
 
@@ -170,6 +179,7 @@ struct Part {
 enum Task {
     Kernel(Launch),
     Product(Product),
+    Convolution(Convolution),
 }
 
 impl Task {
@@ -183,6 +193,7 @@ impl Task {
             match self {
                 Task::Kernel(launch) => launch.submit(gpu),
                 Task::Product(product) => product.queue(gpu.stream()),
+                Task::Convolution(convolution) => convolution.queue(gpu.stream()),
             }
         }
     }
@@ -197,6 +208,7 @@ impl Task {
             match self {
                 Task::Kernel(launch) => graph.kernel(launch, after),
                 Task::Product(product) => graph.captured(after, |stream| product.queue(stream)),
+                Task::Convolution(convolution) => graph.captured(after, |stream| convolution.queue(stream)),
             }
         }
     }
@@ -361,7 +373,8 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Kernels must not be unloaded while they run, nor memory be reused that is being copied to. What a failed device still does is not to be waited for.
+        // Kernels must not be unloaded while they run, nor memory be reused that is being copied to. What a failed device
+        // still does is not to be waited for.
         let _ = self.shared.gpu.wait();
     }
 }

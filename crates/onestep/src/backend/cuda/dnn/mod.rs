@@ -1,0 +1,300 @@
+//! Large convolutions: cuDNN, found at run time. Of the plans that it proposes for a convolution the fastest is measured
+//! once, and remembered by the process and on disk: the same convolution always runs the same plan.
+
+mod graph;
+mod library;
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cudarc::driver::sys::CUstream;
+
+use super::driver::Gpu;
+use super::{Shared, tune};
+use crate::backend::memory::Purpose;
+use crate::error::{Error, Result};
+use crate::ir::DType;
+use crate::plan::{ConvDirection, DnnConvolution, Operand};
+use graph::{Graph, Mode, Operands, Plan, number};
+use library::{Handle, Library};
+
+/// Plans that are measured for a convolution. The library's order is good, and some take a second to make.
+const CANDIDATES: usize = 5;
+/// Most scratch memory of a convolution.
+const WORKSPACE: usize = 128 << 20;
+/// The environment variable that switches the library off.
+const SWITCH: &str = "ONESTEP_CUDNN";
+
+/// Whether the user wants the library: all but who sets `ONESTEP_CUDNN=off`.
+pub(super) fn wanted() -> Result<bool> {
+    std::env::var_os(SWITCH).map_or(Ok(true), |value| switch(&value.to_string_lossy()))
+}
+
+fn switch(value: &str) -> Result<bool> {
+    match value {
+        "on" | "" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Error::config(format!("{SWITCH} is `{value}`; it can be `on` or `off`"))),
+    }
+}
+
+/// Whether the library is there.
+pub(super) fn present() -> bool {
+    Library::get().is_some()
+}
+
+/// The library on a GPU.
+pub(super) struct Dnn {
+    /// What was chosen for which convolution. Dropped before the handle that it was made with.
+    chosen: Mutex<HashMap<String, Arc<Plan>>>,
+    /// One convolution at a time is queued.
+    handle: Mutex<Handle>,
+    library: &'static Library,
+    version: usize,
+    gpu: Arc<Gpu>,
+}
+
+impl Dnn {
+    /// Opens the library.
+    pub(super) fn open(gpu: &Arc<Gpu>) -> Result<Self> {
+        let library = Library::get().ok_or_else(|| {
+            Error::device(
+                "there is no cuDNN 9 (libcudnn.so.9), which this program's large convolutions were planned for; install \
+                 NVIDIA's package cudnn, and let the system's loader find it (LD_LIBRARY_PATH), or compile for the \
+                 device's own target",
+            )
+        })?;
+        gpu.enter()?;
+        let handle = Mutex::new(Handle::new(library)?);
+        Ok(Dnn { handle, library, version: library.version(), gpu: gpu.clone(), chosen: Mutex::default() })
+    }
+
+    /// The plan for a call: the one remembered, or the fastest.
+    fn plan(&self, shared: &Shared, convolution: &DnnConvolution, call: &Call) -> Result<Arc<Plan>> {
+        let key = format!("cudnn {}, {}, {}", self.version, self.gpu.name, described(convolution));
+        // Held while measuring, for measurements disturb each other.
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = chosen.get(&key) {
+            return Ok(plan.clone());
+        }
+        let kept = shared.cache.find(&key).and_then(|text| self.restored(&text));
+        let plan = match kept {
+            Some(plan) => plan,
+            None => {
+                let plan = self.fastest(shared, convolution, call, &key)?;
+                // A plan that cannot be written down is measured again at the next start.
+                if let Ok(text) = plan.text() {
+                    shared.cache.keep(&key, &text);
+                }
+                plan
+            }
+        };
+        let plan = Arc::new(plan);
+        chosen.insert(key, plan.clone());
+        Ok(plan)
+    }
+
+    fn restored(&self, text: &[u8]) -> Option<Plan> {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = Plan::from_text(&handle, self.library, text).ok()?;
+        (plan.workspace <= WORKSPACE).then_some(plan)
+    }
+
+    /// Measures what the library proposes. What the operands hold does not matter, and nothing of the program's is written.
+    fn fastest(&self, shared: &Shared, convolution: &DnnConvolution, call: &Call, key: &str) -> Result<Plan> {
+        let mut candidates = self.candidates(convolution)?;
+        let workspace = candidates.iter().map(|plan| plan.workspace).max().ok_or_else(|| {
+            Error::unsupported(format!("no algorithm for {key}; update the library, or set {SWITCH}=off"))
+        })?;
+        let written = convolution.written();
+        let bytes = written.extents.iter().product::<usize>() * written.operand.dtype.size();
+        let out = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+        let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
+        let call = Call { tensors: call.writing_to(*out.raw()), ..*call };
+        let operands = call.operands(self.library, *workspace.raw())?;
+        let fastest = tune::fastest(&self.gpu, candidates.len(), |i| {
+            // SAFETY: the operands are the program's, and both blocks are large enough and outlive the wait.
+            unsafe { self.queue(&candidates[i], &operands, self.gpu.stream()) }
+        })?;
+        Ok(candidates.swap_remove(fastest))
+    }
+
+    /// What the library proposes, best first; what takes almost anything only where nothing else does.
+    fn candidates(&self, convolution: &DnnConvolution) -> Result<Vec<Plan>> {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        let graphs = Graph::all(&handle, self.library, convolution);
+        let mut candidates = Vec::new();
+        for mode in [Mode::Fast, Mode::Fallback] {
+            for graph in graphs.iter().flatten() {
+                let most = CANDIDATES - candidates.len();
+                // A graph that no engine knows is no error as long as another is known.
+                candidates.extend(graph.plans(&handle, mode, most, WORKSPACE).unwrap_or_default());
+            }
+            if !candidates.is_empty() {
+                return Ok(candidates);
+            }
+        }
+        graphs.into_iter().collect::<Result<Vec<_>>>().map(|_| candidates)
+    }
+
+    /// Queues a plan once, or has it captured.
+    ///
+    /// # Safety
+    /// All that the operands name must be alive until it is done, and large enough.
+    unsafe fn queue(&self, plan: &Plan, operands: &Operands, stream: CUstream) -> Result<()> {
+        let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: promised by the caller.
+        unsafe { plan.queue(&mut handle, operands, stream.cast()) }
+    }
+}
+
+impl Drop for Dnn {
+    fn drop(&mut self) {
+        // For what plans and handle give back.
+        let _ = self.gpu.enter();
+    }
+}
+
+/// What decides how fast a plan is.
+fn described(convolution: &DnnConvolution) -> String {
+    let DnnConvolution { direction, spec, input, filter, output, epilogue } = convolution;
+    let name = match direction {
+        ConvDirection::Forward => "conv",
+        ConvDirection::InputGrad => "conv_input_grad",
+        ConvDirection::FilterGrad => "conv_filter_grad",
+    };
+    let mut text = name.to_string();
+    for (what, tensor) in [("of", input), ("by", filter), ("to", output)] {
+        let dtype: DType = tensor.operand.dtype;
+        let _ = write!(text, " {what} {dtype}{:?}", tensor.extents);
+    }
+    let (stride, padding, dilation) = (&spec.stride, &spec.padding, &spec.dilation);
+    let (bias, relu) = (epilogue.bias.is_some(), epilogue.relu);
+    let _ = write!(text, ", stride {stride:?}, padding {padding:?}, dilation {dilation:?}, bias {bias}, relu {relu}");
+    text
+}
+
+/// Where the tensors of a convolution lie.
+#[derive(Clone, Copy)]
+struct Call {
+    /// Input, filter, output; each with its number.
+    tensors: [(i64, u64); 3],
+    bias: Option<u64>,
+    /// The number of the tensor that is written.
+    written: i64,
+}
+
+impl Call {
+    fn new(convolution: &DnnConvolution, address: impl Fn(&Operand) -> u64) -> Self {
+        let DnnConvolution { direction, input, filter, output, epilogue, .. } = convolution;
+        Call {
+            tensors: [(number::INPUT, input), (number::FILTER, filter), (number::OUTPUT, output)]
+                .map(|(number, tensor)| (number, address(tensor.operand))),
+            bias: epilogue.bias.as_ref().map(address),
+            written: match direction {
+                ConvDirection::Forward => number::OUTPUT,
+                ConvDirection::InputGrad => number::INPUT,
+                ConvDirection::FilterGrad => number::FILTER,
+            },
+        }
+    }
+
+    /// The tensors, with the one written elsewhere.
+    fn writing_to(&self, out: u64) -> [(i64, u64); 3] {
+        self.tensors.map(|(number, at)| (number, if number == self.written { out } else { at }))
+    }
+
+    fn operands(&self, library: &'static Library, workspace: u64) -> Result<Operands> {
+        let tensors: Vec<_> = self.tensors.into_iter().chain(self.bias.map(|at| (number::BIAS, at))).collect();
+        Operands::new(library, &tensors, workspace)
+    }
+}
+
+/// A convolution of a plan that has its scratch memory still to get.
+pub(super) struct Planned {
+    plan: Arc<Plan>,
+    call: Call,
+    dnn: Arc<Dnn>,
+}
+
+impl Planned {
+    /// A convolution whose operands lie at the addresses that `address` gives.
+    pub(super) fn new(shared: &Shared, form: &DnnConvolution, address: impl Fn(&Operand) -> u64) -> Result<Self> {
+        let dnn = shared.dnn()?;
+        dnn.gpu.enter()?;
+        let call = Call::new(form, address);
+        Ok(Planned { plan: dnn.plan(shared, form, &call)?, call, dnn: dnn.clone() })
+    }
+
+    /// Bytes of scratch memory that it needs.
+    pub(super) fn workspace_bytes(&self) -> usize {
+        self.plan.workspace
+    }
+
+    /// Gives it its scratch memory.
+    pub(super) fn with_workspace(self, workspace: u64) -> Result<Convolution> {
+        let operands = self.call.operands(self.dnn.library, workspace)?;
+        Ok(Convolution { operands, plan: self.plan, dnn: self.dnn })
+    }
+}
+
+/// A convolution of a plan, ready to be queued.
+pub(super) struct Convolution {
+    operands: Operands,
+    plan: Arc<Plan>,
+    dnn: Arc<Dnn>,
+}
+
+impl Convolution {
+    /// Queues it once, or has it captured.
+    ///
+    /// # Safety
+    /// Operands and scratch memory must be alive until it is done.
+    pub(super) unsafe fn queue(&self, stream: CUstream) -> Result<()> {
+        self.dnn.gpu.enter()?;
+        // SAFETY: promised by the caller.
+        unsafe { self.dnn.queue(&self.plan, &self.operands, stream) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::ConvSpec;
+    use crate::plan::{BufferId, DnnTensor, Epilogue};
+
+    #[test]
+    fn a_key_tells_all_that_decides() {
+        let operand = |dtype| Operand { buffer: BufferId(0), dtype, offset: 0, strides: vec![0; 4] };
+        let (narrow, wide) = (operand(DType::BF16), operand(DType::F32));
+        let tensor = |operand, extents| DnnTensor { operand, extents };
+        let spec = ConvSpec { stride: vec![2, 1], padding: vec![(1, 1), (0, 0)], dilation: vec![1, 3], groups: 1 };
+        let form = DnnConvolution {
+            direction: ConvDirection::FilterGrad,
+            spec: &spec,
+            input: tensor(&narrow, [2, 9, 7, 16]),
+            filter: tensor(&wide, [8, 3, 3, 16]),
+            output: tensor(&narrow, [2, 5, 1, 8]),
+            epilogue: &Epilogue::default(),
+        };
+        assert_eq!(
+            described(&form),
+            "conv_filter_grad of bf16[2, 9, 7, 16] by f32[8, 3, 3, 16] to bf16[2, 5, 1, 8], stride [2, 1], padding \
+             [(1, 1), (0, 0)], dilation [1, 3], bias false, relu false"
+        );
+    }
+
+    #[test]
+    fn the_written_tensor_alone_goes_elsewhere() {
+        let tensors = [(number::INPUT, 16), (number::FILTER, 32), (number::OUTPUT, 48)];
+        let call = Call { tensors, bias: None, written: number::FILTER };
+        assert_eq!(call.writing_to(64), [(number::INPUT, 16), (number::FILTER, 64), (number::OUTPUT, 48)]);
+    }
+
+    #[test]
+    fn the_switch_is_on_or_off() {
+        assert!(switch("").unwrap() && switch("on").unwrap() && !switch("off").unwrap());
+        assert_eq!(switch("0").unwrap_err().to_string(), "ONESTEP_CUDNN is `0`; it can be `on` or `off`");
+    }
+}
