@@ -91,16 +91,20 @@ impl Cut {
             Math::Scalar => THREADS / (tm * tn / (OWN * OWN)),
             Math::Tf32 | Math::Half(_) => WARPS / (warps[0] * warps[1]),
         };
-        let together = match math {
-            Math::Scalar => groups.max(VECTOR),
-            Math::Tf32 | Math::Half(_) => groups * math.depth(),
-        };
         // No more than run at once: one block beyond would be a round of its own.
         let parts = if 2 * blocks(tm, tn) > all { 1 } else { (2 * all / blocks(tm, tn)).clamp(1, most) };
         let mut cut = Cut { math, m: tm, n: tn, k: 0, warps, groups, parts };
         let most_steps = STAGED / math.bytes() / tm.max(tn);
-        cut.k = most_steps.min(cut.chunk(k)).next_multiple_of(together);
+        cut.k = most_steps.min(cut.chunk(k)).next_multiple_of(cut.together());
         cut
+    }
+
+    /// Steps that all groups together take at once.
+    pub(super) fn together(&self) -> usize {
+        match self.math {
+            Math::Scalar => self.groups.max(VECTOR),
+            Math::Tf32 | Math::Half(_) => self.groups * self.math.depth(),
+        }
     }
 
     /// Tiles along rows and columns.

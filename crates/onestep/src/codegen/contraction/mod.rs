@@ -48,7 +48,7 @@ pub(super) fn print(
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
     let cut = Cut::choose(product, math(plan, nest, product), tiling);
-    let printed = |bindings| Printed { plan, nest, product, cut, bindings };
+    let printed = |bindings| Printed { plan, nest, product, cut, bindings }.with_few_loads();
     if cut.parts == 1 {
         return Ok((vec![printed(collect(nest)?).tiles(entry)], 0));
     }
@@ -92,6 +92,8 @@ fn results(product: &Contraction) -> usize {
 
 /// Threads that adding partial sums should keep busy.
 const BUSY: usize = 1 << 15;
+/// Most elements that a thread loads one by one before it stages them.
+const MOST_LOADS_ALONE: usize = 8;
 /// Bytes of results that a thread stores at once where they lie together.
 const STORED_BYTES: usize = 16;
 
@@ -154,6 +156,26 @@ struct Printed<'a> {
 }
 
 impl Printed<'_> {
+    /// The same with fewer steps staged at once where a thread would load more elements one by one than its registers
+    /// hold.
+    fn with_few_loads(mut self) -> Self {
+        while self.sides().iter().any(|side| side.loads_alone() > MOST_LOADS_ALONE) && self.cut.k > self.cut.together()
+        {
+            self.cut.k = (self.cut.k / 2).next_multiple_of(self.cut.together());
+        }
+        self
+    }
+
+    /// Both operands on their way into shared memory, one behind the other.
+    fn sides(&self) -> [Side<'_>; 2] {
+        let Contraction { m, n, left, right, .. } = self.product;
+        let Cut { m: tm, n: tn, k: steps, .. } = self.cut;
+        let left = Side { printed: self, load: left, axis: m, origin: "m0", name: "a", wide: tm, steps, at: 0 };
+        let at = left.elements();
+        let right = Side { printed: self, load: right, axis: n, origin: "n0", name: "b", wide: tn, steps, at };
+        [left, right]
+    }
+
     /// The kernel's first line, with scratch memory if it is used.
     fn signature(&self, entry: &str, scratch: Option<Access>) -> (String, Vec<Binding>) {
         let mut bound: Vec<Binding> = self.bindings.list.iter().map(|b| b.0).collect();
@@ -162,24 +184,18 @@ impl Printed<'_> {
             let constant = if access == Access::Read { "const " } else { "" };
             format!("    {constant}float* workspace")
         });
-        // Two blocks side by side hide each other's waits; kernels of narrow elements fit by themselves or would spill.
-        let bounds = match self.cut.math {
-            Math::Scalar | Math::Tf32 => format!("{THREADS}, 2"),
-            Math::Half(_) => THREADS.to_string(),
-        };
-        (cuda::signature(entry, &bounds, &self.bindings.list, extra), bound)
+        // Two blocks side by side hide each other's waits.
+        (cuda::signature(entry, &format!("{THREADS}, 2"), &self.bindings.list, extra), bound)
     }
 
     /// The tile kernel.
     fn tiles(&self, entry: &str) -> Source {
         let Cut { math, m: tm, n: tn, k: tk, groups, parts, .. } = self.cut;
-        let Contraction { batch, m, n, k, left, right, .. } = self.product;
+        let Contraction { batch, k, .. } = self.product;
         let [mt, nt] = self.cut.tiles(self.product);
-        let left = Side { printed: self, load: left, axis: m, origin: "m0", name: "a", wide: tm, steps: tk, at: 0 };
-        let at = left.elements();
-        let right = Side { printed: self, load: right, axis: n, origin: "n0", name: "b", wide: tn, steps: tk, at };
+        let [left, right] = self.sides();
         let sides = [&left, &right];
-        let staged = (at + right.elements()) * math.bytes();
+        let staged = (right.at + right.elements()) * math.bytes();
         let shared = staged.max(groups * tm * self.cut.row() * 4);
         let (head, bound) = self.signature(entry, (parts > 1).then_some(Access::ReadWrite));
         let mut t = Text { text: head, depth: 1 };

@@ -75,6 +75,11 @@ impl Side<'_> {
             && lets.iter().all(|l| matches!(l, Let::Div(a, _) | Let::Rem(a, _) if apart(a)))
     }
 
+    /// How many elements a thread loads one by one.
+    pub(super) fn loads_alone(&self) -> usize {
+        if self.width() == 1 { self.loads() } else { 0 }
+    }
+
     fn loads(&self) -> usize {
         (self.wide * self.steps / self.width()).div_ceil(THREADS)
     }

@@ -1,4 +1,4 @@
-extern "C" __global__ void __launch_bounds__(256) k0(
+extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const unsigned short* b0,
     const unsigned short* b1,
     unsigned short* b3) {
