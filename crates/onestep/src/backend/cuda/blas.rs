@@ -19,8 +19,10 @@ use crate::plan::{BlasMatrix, BlasProduct, Operand};
 
 /// Algorithms that are measured for a product.
 const CANDIDATES: usize = 8;
-/// Most scratch memory of a product: what NVIDIA recommends for its largest GPUs.
+/// Most scratch memory of a product: what NVIDIA recommends for its largest GPUs, and as much as so many copies of its
+/// results in f32 take.
 const WORKSPACE: usize = 32 << 20;
+const WORKSPACE_COPIES: usize = 4;
 /// The first version whose functions are as they are called here.
 const OLDEST: usize = 110_000;
 
@@ -29,6 +31,20 @@ pub(super) fn present() -> bool {
     static PRESENT: OnceLock<bool> = OnceLock::new();
     // SAFETY: looks for a shared library by name, and asks it for its version.
     *PRESENT.get_or_init(|| unsafe { sys::is_culib_present() && sys::cublasLtGetVersion() >= OLDEST })
+}
+
+/// Bytes of scratch memory that a product takes at most, whichever algorithm it gets.
+fn most_workspace(product: &BlasProduct) -> usize {
+    (WORKSPACE_COPIES * result_bytes(product)).min(WORKSPACE)
+}
+
+/// The same with the results that it writes while algorithms are measured.
+pub(super) fn most_scratch(product: &BlasProduct) -> usize {
+    most_workspace(product) + result_bytes(product)
+}
+
+fn result_bytes(product: &BlasProduct) -> usize {
+    product.batch * product.out.rows * product.out.columns * DType::F32.size()
 }
 
 fn failed(doing: &str, e: CublasError) -> Error {
@@ -76,7 +92,7 @@ impl Blas {
             return Ok(*algorithm);
         }
         let kept = shared.cache.find(&key).and_then(|bytes| Algorithm::from_bytes(&bytes));
-        let algorithm = match kept.filter(|a| call.takes(self, a)) {
+        let algorithm = match kept.filter(|a| a.workspace <= call.most_workspace && call.takes(self, a)) {
             Some(algorithm) => algorithm,
             None => {
                 let algorithm = self.fastest(shared, call, &key)?;
@@ -186,6 +202,7 @@ struct Call {
     right_address: u64,
     out_address: u64,
     out_bytes: usize,
+    most_workspace: usize,
 }
 
 impl Call {
@@ -201,6 +218,7 @@ impl Call {
             right_address: address(right.operand),
             out_address: address(out.operand),
             out_bytes: (last + out.leading * out.columns) * out.operand.dtype.size(),
+            most_workspace: most_workspace(product),
         })
     }
 
@@ -222,7 +240,7 @@ impl Call {
     fn candidates(&self, blas: &Blas) -> Result<Vec<Algorithm>> {
         use sys::cublasLtMatmulPreferenceAttributes_t as P;
         let preference = Preference::new()?;
-        preference.set(P::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &(WORKSPACE as u64))?;
+        preference.set(P::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &(self.most_workspace as u64))?;
         // Sums of parts are added in a fixed order: no atomics.
         let reduction = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE as u32;
         preference.set(P::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction)?;

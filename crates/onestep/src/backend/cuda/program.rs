@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blas::Product;
+use super::blas::{self, Product};
 use super::dnn::{Convolution, Planned};
 use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Queue, Runnable};
 use super::hazards::{Touched, dependencies};
@@ -158,12 +158,13 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. What a library takes is
-/// known when its algorithm is chosen, and not counted.
+/// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. Of a library's product it is
+/// the most that it may be; of a library's convolution what the plan takes that was chosen for it, if one was.
 pub(super) fn scratch_bytes(shared: &Shared, plan: &Plan, kernels: &Range<usize>) -> Result<usize> {
     Ok(match Work::of(shared, plan, kernels)? {
         Work::Kernels { workspace, .. } => workspace,
-        Work::Product(_) | Work::Convolution(_) => 0,
+        Work::Product(form) => blas::most_scratch(&form),
+        Work::Convolution(form) => shared.dnn()?.known_workspace(shared, &form),
     })
 }
 

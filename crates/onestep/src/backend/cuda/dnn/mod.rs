@@ -70,9 +70,23 @@ impl Dnn {
         Ok(Dnn { handle, library, version: library.version(), gpu: gpu.clone(), chosen: Mutex::default() })
     }
 
+    /// Bytes of scratch memory that a convolution takes; 0 where no plan has been chosen for it yet.
+    pub(super) fn known_workspace(&self, shared: &Shared, convolution: &DnnConvolution) -> usize {
+        let key = self.key(convolution);
+        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        match chosen.get(&key) {
+            Some(plan) => plan.workspace,
+            None => shared.cache.find(&key).and_then(|text| self.restored(&text)).map_or(0, |plan| plan.workspace),
+        }
+    }
+
+    fn key(&self, convolution: &DnnConvolution) -> String {
+        format!("cudnn {}, {}, {}", self.version, self.gpu.name, described(convolution))
+    }
+
     /// The plan for a call: the one remembered, or the fastest.
     fn plan(&self, shared: &Shared, convolution: &DnnConvolution, call: &Call) -> Result<Arc<Plan>> {
-        let key = format!("cudnn {}, {}, {}", self.version, self.gpu.name, described(convolution));
+        let key = self.key(convolution);
         // Held while measuring, for measurements disturb each other.
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = chosen.get(&key) {
