@@ -82,6 +82,10 @@ impl Dialect for Cuda {
         }
     }
 
+    fn array(&self, name: &str, ty: &str, value: &str, len: usize) -> String {
+        format!("{ty} {name}[{len}] = {{{}}};", vec![value; len].join(", "))
+    }
+
     fn constant(&self, name: &str, ty: &str, value: &str) -> String {
         format!("const {ty} {name} = {value};")
     }

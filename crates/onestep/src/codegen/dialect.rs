@@ -75,6 +75,8 @@ pub(super) trait Dialect {
 
     /// A type's name.
     fn ty(&self, ty: Scalar, wide: bool) -> &'static str;
+    /// Declares an array of so many values, all the same at first.
+    fn array(&self, name: &str, ty: &str, value: &str, len: usize) -> String;
     /// Declares a value that does not change.
     fn constant(&self, name: &str, ty: &str, value: &str) -> String;
     /// Declares a variable.

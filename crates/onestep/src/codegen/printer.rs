@@ -296,11 +296,12 @@ impl<'a> Printer<'a> {
     fn phase(&mut self, kernel: &LoopKernel, phase: &Phase, live: Option<&'static str>) {
         let s = kernel.schedule;
         let axis = kernel.vector_axis(phase);
-        let (varies, lets_vary) = varying(phase, axis, false);
+        // A thread that takes several points at once keeps the carries of each.
+        let carries = axis.is_some() && s.workers.are_alone() && kernel.phases.iter().any(folds);
+        let (varies, lets_vary) = varying(phase, axis, carries);
         let ranges = Ranges::new(kernel, phase);
-        let mut cx =
-            Context { kernel, phase, ranges, axis, varies, lets_vary, carries: false, ahead: axis.is_some(), live };
-        self.begin_folds(phase);
+        let mut cx = Context { kernel, phase, ranges, axis, varies, lets_vary, carries, ahead: axis.is_some(), live };
+        self.begin_folds(phase, if carries { s.vector } else { 1 });
         let start = self.depth;
         self.open("{");
         let used: BTreeSet<Var> = phase.indices().into_iter().flat_map(|a| &a.terms).map(|t| t.0).collect();
@@ -372,8 +373,8 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Declares the variables that a phase folds into.
-    fn begin_folds(&mut self, phase: &Phase) {
+    /// Declares the variables that a phase folds into, for so many points.
+    fn begin_folds(&mut self, phase: &Phase, points: usize) {
         for out in &phase.outs {
             let Out::Reduce { fold, value, carry, .. } = out else { continue };
             let dtype = phase.body[value.index()].dtype;
@@ -387,7 +388,10 @@ impl<'a> Printer<'a> {
                 }
                 Fold::Value(op) => {
                     let identity = self.dialect.literal(dtype, op.identity(dtype));
-                    self.line(&self.dialect.variable(&format!("c{carry}"), ty, &identity));
+                    match points {
+                        1 => self.line(&self.dialect.variable(&format!("c{carry}"), ty, &identity)),
+                        _ => self.line(&self.dialect.array(&format!("c{carry}"), ty, &identity, points)),
+                    }
                 }
                 Fold::Place(_) => {
                     let zero = self.dialect.literal(dtype, 0.0);
@@ -590,7 +594,8 @@ impl<'a> Printer<'a> {
             match out {
                 Out::Reduce { fold, value, carry, .. } => {
                     let dtype = cx.phase.body[value.index()].dtype;
-                    let (c, e) = (format!("c{carry}"), name(*value));
+                    let part = if cx.carries { "[part]" } else { "" };
+                    let (c, e) = (format!("c{carry}{part}"), name(*value));
                     match fold {
                         _ if cx.phase.reduce.is_empty() => self.line(&format!("{c} = {e};")),
                         Fold::Value(op) => {
@@ -705,6 +710,11 @@ fn stored(cx: &Context, slot: &Slot, value: ExprId) -> ExprId {
         }
         _ => value,
     }
+}
+
+/// Whether a phase leaves carries.
+fn folds(phase: &Phase) -> bool {
+    phase.outs.iter().any(|out| matches!(out, Out::Reduce { .. }))
 }
 
 /// The function that folds two values.

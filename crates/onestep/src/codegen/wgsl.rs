@@ -81,6 +81,10 @@ impl Dialect for Wgsl {
         }
     }
 
+    fn array(&self, name: &str, ty: &str, value: &str, len: usize) -> String {
+        format!("var {name}: array<{ty}, {len}> = array<{ty}, {len}>({});", vec![value; len].join(", "))
+    }
+
     fn constant(&self, name: &str, ty: &str, value: &str) -> String {
         format!("let {name}: {ty} = {value};")
     }

@@ -13,7 +13,7 @@ const WORTH_SPLITTING: usize = 256;
 /// Elements of a part from which on many threads are spread wider, by this factor: enough to make up for the second
 /// stage, which grows.
 const DEEP: usize = 64;
-const WIDER: usize = 4;
+const WIDER: usize = 16;
 /// Neighbouring elements that points should read together.
 const SHORT_RUN: usize = 256;
 

@@ -3,7 +3,7 @@
 //! the same program gets the same kernels, and the same bits.
 
 use crate::ir::DType;
-use crate::plan::{Expr, KernelKind, LoopKernel, Out, Phase, Plan, Schedule, Target, Var, Workers, is_vector};
+use crate::plan::{Expr, Fold, KernelKind, LoopKernel, Out, Phase, Plan, Schedule, Target, Var, Workers, is_vector};
 
 /// Threads of a workgroup in most kernels: enough to hide latency, few enough that small grids spread.
 const THREADS: usize = 256;
@@ -113,10 +113,10 @@ fn walks_grid_in_order(kernel: &LoopKernel) -> bool {
 
 /// How many neighbouring elements a thread takes at once.
 fn vector(plan: &Plan, kernel: &LoopKernel, schedule: Schedule, target: &Target) -> usize {
-    let folds = |p: &Phase| p.outs.iter().any(|o| matches!(o, Out::Reduce { .. }));
+    let places = |p: &Phase| p.outs.iter().any(|o| matches!(o, Out::Reduce { fold: Fold::Place(_), .. }));
     let alone = schedule.workers == Workers::Thread;
-    // A thread keeps one value of each carry.
-    if alone && kernel.phases.iter().any(|p| !p.reduce.is_empty() || folds(p)) {
+    // A thread keeps one place of an extreme.
+    if alone && kernel.phases.iter().any(places) {
         return 1;
     }
     let axis = if alone { kernel.grid.last() } else { None };

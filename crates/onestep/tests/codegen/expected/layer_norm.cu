@@ -170,19 +170,24 @@ extern "C" __global__ void __launch_bounds__(256) k2(
   const int g0 = item;
   float c0 = 0.0f;
   {
-    for (int row = lane; row < 192; row += 32) {
-      const int r0 = row / 3;
-      const int r1 = row % 3;
-      const float e0 = b0[3 * g0 + 192 * r0 + r1];
-      const float e1 = b4[r0];
-      const float e2 = e0 - e1;
-      const float e3 = b6[r0];
-      const float e4 = e2 * e3;
-      const float e5 = b1[3 * g0 + r1];
-      const float e6 = e4 * e5;
-      const float e7 = b2[3 * g0 + 192 * r0 + r1];
-      const float e8 = e6 * e7;
-      c0 = c0 + e8;
+    for (int row = lane; row < 32; row += 32) {
+      const int r0_first = row * 2;
+      const Floats2 v1 = *reinterpret_cast<const Floats2*>(b4 + (r0_first));
+      const Floats2 v3 = *reinterpret_cast<const Floats2*>(b6 + (r0_first));
+      const float e5 = b1[g0];
+      #pragma unroll
+      for (int part = 0; part < 2; part += 1) {
+        const int r0 = r0_first + part;
+        const float e0 = b0[g0 + 192 * r0];
+        const float e1 = v1.at[part];
+        const float e2 = e0 - e1;
+        const float e3 = v3.at[part];
+        const float e4 = e2 * e3;
+        const float e6 = e4 * e5;
+        const float e7 = b2[g0 + 192 * r0];
+        const float e8 = e6 * e7;
+        c0 = c0 + e8;
+      }
     }
   }
   for (int step = 16; step > 0; step /= 2) {
@@ -207,11 +212,11 @@ extern "C" __global__ void __launch_bounds__(32) k3(
   const int item = block + thread / 32;
   float c0 = 0.0f;
   {
-    for (int row = lane; row < 32; row += 32) {
-      const int r0_first = row * 2;
-      const Floats2 v0 = *reinterpret_cast<const Floats2*>(b17 + (r0_first));
+    for (int row = lane; row < 48; row += 32) {
+      const int r0_first = row * 4;
+      const Floats4 v0 = *reinterpret_cast<const Floats4*>(b17 + (r0_first));
       #pragma unroll
-      for (int part = 0; part < 2; part += 1) {
+      for (int part = 0; part < 4; part += 1) {
         const int r0 = r0_first + part;
         const float e0 = v0.at[part];
         c0 = c0 + e0;
