@@ -11,6 +11,7 @@ const THREADS: usize = 256;
 const STEPS_OF_A_WARP: usize = 32;
 /// Threads that a kernel keeps busy before each of them takes several elements.
 const BUSY: usize = 1 << 13;
+const BUSY_FOLDING: usize = 1 << 15;
 /// What folding the partial results of several threads costs, in elements walked.
 const FOLDING: usize = 16;
 
@@ -124,8 +125,10 @@ fn vector(plan: &Plan, kernel: &LoopKernel, schedule: Schedule, target: &Target)
         true => axis.into_iter().copied().collect(),
         false => kernel.phases.iter().filter_map(|p| p.reduce.last().copied()).collect(),
     };
+    // Who folds waits for memory again and again.
+    let busy = if kernel.longest_row() > 1 { BUSY_FOLDING } else { BUSY };
     let enough = |width: usize| {
-        if alone { kernel.points() / width >= BUSY } else { kernel.longest_row() / width >= target.subgroup }
+        if alone { kernel.points() / width >= busy } else { kernel.longest_row() / width >= target.subgroup }
     };
     let mut width = 8;
     while width > 1 {
