@@ -202,11 +202,13 @@ impl Memory {
     fn through_host(&self, at: usize, source: &Memory, from: Range<usize>) -> Result<()> {
         let len = from.len();
         let from = &source.download()?[from];
-        if len == self.bytes() {
-            return self.upload(from);
-        }
+        if len == self.bytes() { self.upload(from) } else { self.overwrite(at, from) }
+    }
+
+    /// Writes some of its bytes, by way of the host.
+    pub(crate) fn overwrite(&self, at: usize, bytes: &[u8]) -> Result<()> {
         let mut all = self.download()?;
-        all[at..at + len].copy_from_slice(from);
+        all[at..at + bytes.len()].copy_from_slice(bytes);
         self.upload(&all)
     }
 

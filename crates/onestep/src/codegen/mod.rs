@@ -19,7 +19,7 @@ mod wgsl;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::plan::{Kernel, KernelKind, Plan, Workers};
+use crate::plan::{Contraction, Kernel, KernelKind, LoopKernel, Plan, Workers};
 
 pub use bindings::{Access, Binding, Bound};
 pub use contraction::Tiling;
@@ -90,19 +90,28 @@ pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
 }
 
 /// Prints a loop kernel or an island for CUDA, contractions ([`Workers::Tiles`]) by tiles: the kernels to launch, one
-/// after the other, and the bytes of the scratch memory that they share. Errors as [`print()`].
-pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling) -> Result<(Vec<Source>, usize)> {
-    if let [Kernel { kind: KernelKind::Loop(nest), .. }] = &plan.kernels[kernels.clone()]
-        && nest.schedule.workers.are_tiles()
-        && let Some(product) = nest.contraction()
-        && !printer::is_wide(plan, [nest].into_iter(), 1 << 16)
-    {
+/// after the other. Errors as [`print()`].
+pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling) -> Result<Vec<Source>> {
+    if let Some((nest, product)) = tiled(plan, &kernels) {
         let place = || format!("kernel k{}", kernels.start);
         printer::refuse_f64(plan, [nest].into_iter(), &cuda::Cuda).map_err(|e| e.at(place()))?;
         let entry = format!("k{}", kernels.start);
-        return contraction::print(plan, &entry, nest, &product, tiling).map_err(|e| e.at(place()));
+        return contraction::print(plan, &entry, nest, product, tiling).map_err(|e| e.at(place()));
     }
-    Ok((vec![print(plan, kernels, Language::Cuda)?], 0))
+    Ok(vec![print(plan, kernels, Language::Cuda)?])
+}
+
+/// Bytes of the scratch memory that what [`print_tiled`] prints shares.
+pub fn scratch_bytes(plan: &Plan, kernels: &Range<usize>, tiling: Tiling) -> usize {
+    let tiled = tiled(plan, kernels);
+    tiled.map_or(0, |(nest, product)| contraction::scratch_bytes(plan, nest, product, tiling))
+}
+
+/// The nest that is printed by tiles, if one is.
+fn tiled<'a>(plan: &'a Plan, kernels: &Range<usize>) -> Option<(&'a LoopKernel, Contraction<'a>)> {
+    let [Kernel { kind: KernelKind::Loop(nest), .. }] = &plan.kernels[kernels.clone()] else { return None };
+    let by_tiles = nest.schedule.workers.are_tiles() && !printer::is_wide(plan, [nest].into_iter(), 1 << 16);
+    Some((nest, nest.contraction().filter(|_| by_tiles)?))
 }
 
 /// Prints a loop kernel of a plan, or an island of them (`kernels` is then the island's range). Memory must

@@ -95,9 +95,7 @@ fn copy(to: &Piece<'_>, from: &Piece<'_>) -> Result<()> {
     }
     let given = Literal::from_bytes(from.ty.dtype, &from.ty.shape, &from.state.memory.download()?[from.bytes()])?;
     let converted = Literal::from_f64(to.ty.dtype, &to.ty.shape, &given.to_f64())?;
-    let mut all = memory.download()?;
-    all[at].copy_from_slice(converted.bytes());
-    memory.upload(&all)
+    memory.overwrite(at.start, converted.bytes())
 }
 
 #[cfg(test)]

@@ -87,16 +87,16 @@ impl States {
         Ok(())
     }
 
-    /// Gives a state of the engine's own a value, and memory where there is none of its type; whether that is new.
-    pub(super) fn put(&mut self, name: &str, ty: &Type, bytes: &[u8]) -> Result<bool> {
+    /// Gives a state of the engine's own a value, and memory where there is none of its type.
+    pub(super) fn put(&mut self, name: &str, ty: &Type, bytes: &[u8]) -> Result<()> {
         if let Some(state) = self.table.iter().find(|s| s.name == name && s.ty == *ty) {
-            return state.memory.upload(bytes).map(|()| false);
+            return state.memory.upload(bytes);
         }
         self.remove(name);
         let memory = self.device.allocate(ty.dtype, ty.shape.elements())?;
         memory.upload(bytes)?;
         self.table.push(State { name: name.to_string(), ty: ty.clone(), kind: StateKind::System, memory });
-        Ok(true)
+        Ok(())
     }
 
     /// Forgets a state, if it is there; programs that use it keep its memory.

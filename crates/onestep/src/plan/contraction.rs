@@ -46,9 +46,8 @@ impl Contraction<'_> {
     }
 
     /// The same product with rows and columns changed about.
-    pub fn turned(&self) -> Self {
-        let Contraction { left, right, m, n, .. } = self.clone();
-        Contraction { left: right, right: left, m: n, n: m, ..self.clone() }
+    pub fn turned(self) -> Self {
+        Contraction { left: self.right, right: self.left, m: self.n, n: self.m, ..self }
     }
 }
 

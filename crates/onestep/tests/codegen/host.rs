@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use onestep::codegen::{Bound, Source, Tiling, launches, print_tiled};
+use onestep::codegen::{Bound, Source, Tiling, launches, print_tiled, scratch_bytes};
 use onestep::ir::Literal;
 use onestep::plan::{BufferId, Place, Plan};
 use onestep::testing::OpCase;
@@ -32,7 +32,11 @@ const GPU: Tiling = Tiling { multiprocessors: 132 };
 
 /// Each launch of a plan: its kernels in order, and the bytes of their scratch memory.
 fn work(plan: &Plan, tiling: Tiling) -> Vec<(Vec<Source>, usize)> {
-    launches(plan).into_iter().map(|range| print_tiled(plan, range, tiling).unwrap()).collect()
+    let work = |range| {
+        let bytes = scratch_bytes(plan, &range, tiling);
+        (print_tiled(plan, range, tiling).unwrap(), bytes)
+    };
+    launches(plan).into_iter().map(work).collect()
 }
 
 /// The C++ compiler, or why there is none.

@@ -159,7 +159,7 @@ fn check_tiles(case: &OpCase, expected: ExpectFile) {
 
 fn check_tiles_of(plan: &Plan, expected: ExpectFile) {
     let printed = launches(plan).into_iter().map(|k| print_tiled(plan, k, Tiling { multiprocessors: 132 }).unwrap());
-    let kernels: Vec<String> = printed.flat_map(|p| p.0).map(|s| s.kernel).filter(|k| k.contains("staged")).collect();
+    let kernels: Vec<String> = printed.flatten().map(|s| s.kernel).filter(|k| k.contains("staged")).collect();
     assert!(!kernels.is_empty());
     expected.assert_eq(&kernels.join("\n"));
 }

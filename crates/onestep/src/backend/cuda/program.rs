@@ -47,15 +47,20 @@ impl Program {
     pub(super) fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
         let mut memory = Buffers::new(shared, graph, plan, states)?;
         let launches = codegen::launches(plan);
-        let work = launches.iter().map(|range| Work::of(shared, plan, range));
-        let work = work.collect::<Result<Vec<_>>>()?;
-        let sources: Vec<&Source> = work.iter().flat_map(Work::sources).collect();
+        let work = launches.iter().map(|range| Work::of(plan, range)).collect::<Result<Vec<_>>>()?;
+        let tiling = tiling(shared);
+        let print = |(work, kernels): (&Work, &Range<usize>)| match work {
+            Work::Kernels => codegen::print_tiled(plan, kernels.clone(), tiling),
+            Work::Product(_) | Work::Convolution(_) => Ok(Vec::new()),
+        };
+        let printed = work.iter().zip(&launches).map(print).collect::<Result<Vec<_>>>()?;
+        let sources: Vec<&Source> = printed.iter().flatten().collect();
         let modules = compile(shared, &sources)?;
         let functions = sources.iter().enumerate().map(|(i, s)| modules[i / TEXT_KERNELS].kernel(&s.entry));
         let functions = functions.collect::<Result<Vec<_>>>()?;
         let mut parts: Vec<Vec<Part>> = memory.places.iter().map(|_| Vec::new()).collect();
         let mut done = 0;
-        for (work, kernels) in work.iter().zip(&launches) {
+        for ((work, kernels), sources) in work.iter().zip(&launches).zip(&printed) {
             // Steps run one after the other and share what is not input.
             let mut scratch = 0..0;
             for (set, parts) in parts.iter_mut().enumerate() {
@@ -63,8 +68,8 @@ impl Program {
                     parts.push(Part { task, kernels: kernels.clone(), scratch: scratch.clone() });
                 };
                 match work {
-                    Work::Kernels { sources, workspace } => {
-                        memory.workspace(shared, &mut scratch, *workspace)?;
+                    Work::Kernels => {
+                        memory.workspace(shared, &mut scratch, codegen::scratch_bytes(plan, kernels, tiling))?;
                         for (source, function) in sources.iter().zip(&functions[done..]) {
                             let address = |b: &Binding| memory.address(set, b.bound, scratch.start);
                             let launch = Launch {
@@ -88,7 +93,7 @@ impl Program {
                     }
                 }
             }
-            done += work.sources().len();
+            done += sources.len();
         }
         drop(functions);
         let set = |(number, mut parts): (usize, Vec<Part>)| {
@@ -129,8 +134,8 @@ struct Set {
 
 /// What computes a kernel of a plan, or an island of them.
 enum Work<'a> {
-    /// Printed kernels, one after the other, and the bytes of the scratch memory that they share.
-    Kernels { sources: Vec<Source>, workspace: usize },
+    /// Printed kernels, one after the other.
+    Kernels,
     /// A library's product.
     Product(BlasProduct<'a>),
     /// A library's convolution.
@@ -138,31 +143,24 @@ enum Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn of(shared: &Shared, plan: &'a Plan, kernels: &Range<usize>) -> Result<Self> {
-        if let KernelKind::Library(call) = &plan.kernels[kernels.start].kind {
-            let work = call.blas().map(Work::Product).or_else(|| call.dnn().map(Work::Convolution));
-            return work.ok_or_else(|| {
-                Error::unsupported(format!("there is no such {} for CUDA; compile for its own target", call.name()))
-            });
-        }
-        let tiling = Tiling { multiprocessors: shared.gpu.multiprocessors };
-        let (sources, workspace) = codegen::print_tiled(plan, kernels.clone(), tiling)?;
-        Ok(Work::Kernels { sources, workspace })
+    fn of(plan: &'a Plan, kernels: &Range<usize>) -> Result<Self> {
+        let KernelKind::Library(call) = &plan.kernels[kernels.start].kind else { return Ok(Work::Kernels) };
+        let work = call.blas().map(Work::Product).or_else(|| call.dnn().map(Work::Convolution));
+        work.ok_or_else(|| {
+            Error::unsupported(format!("there is no such {} for CUDA; compile for its own target", call.name()))
+        })
     }
+}
 
-    fn sources(&self) -> &[Source] {
-        match self {
-            Work::Kernels { sources, .. } => sources,
-            Work::Product(_) | Work::Convolution(_) => &[],
-        }
-    }
+fn tiling(shared: &Shared) -> Tiling {
+    Tiling { multiprocessors: shared.gpu.multiprocessors }
 }
 
 /// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. Of a library's product it is
 /// the most that it may be; of a library's convolution what the plan takes that was chosen for it, if one was.
 pub(super) fn scratch_bytes(shared: &Shared, plan: &Plan, kernels: &Range<usize>) -> Result<usize> {
-    Ok(match Work::of(shared, plan, kernels)? {
-        Work::Kernels { workspace, .. } => workspace,
+    Ok(match Work::of(plan, kernels)? {
+        Work::Kernels => codegen::scratch_bytes(plan, kernels, tiling(shared)),
         Work::Product(form) => blas::most_scratch(&form),
         Work::Convolution(form) => shared.dnn()?.known_workspace(shared, &form),
     })

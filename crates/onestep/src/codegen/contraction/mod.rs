@@ -26,35 +26,41 @@ pub struct Tiling {
 }
 
 /// Prints a loop nest that is a contraction: one kernel, or two where the first leaves partial sums in scratch
-/// memory. Gives the bytes of that, too.
+/// memory.
 pub(super) fn print(
     plan: &Plan,
     entry: &str,
     nest: &LoopKernel,
-    product: &Contraction,
+    product: Contraction,
     tiling: Tiling,
-) -> Result<(Vec<Source>, usize)> {
-    let turned;
-    let product = match rows_are_near(nest, product) {
-        true => {
-            turned = product.turned();
-            &turned
-        }
-        false => product,
-    };
+) -> Result<Vec<Source>> {
+    let (product, cut) = cut(plan, nest, product, tiling);
+    let product = &product;
     let nest =
         &LoopKernel { schedule: Schedule { vector: taken(plan, nest, product), ..nest.schedule }, ..nest.clone() };
     let rules = cuda::Cuda.rules();
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
-    let cut = Cut::choose(product, math(plan, nest, product), tiling);
     let printed = |bindings| Printed { plan, nest, product, cut, bindings }.with_few_loads();
     if cut.parts == 1 {
-        return Ok((vec![printed(collect(nest)?).tiles(entry)], 0));
+        return Ok(vec![printed(collect(nest)?).tiles(entry)]);
     }
     let tiles = printed(collect(&part(&nest.phases[..1]))?).tiles(entry);
     let sums = printed(collect(&part(&nest.phases[1..]))?).sums(&format!("{entry}_sum"));
-    Ok((vec![tiles, sums], cut.parts * results(product) * 4))
+    Ok(vec![tiles, sums])
+}
+
+/// Bytes of scratch memory that the kernels of a contraction share.
+pub(super) fn scratch_bytes(plan: &Plan, nest: &LoopKernel, product: Contraction, tiling: Tiling) -> usize {
+    let (product, cut) = cut(plan, nest, product, tiling);
+    if cut.parts == 1 { 0 } else { cut.parts * results(&product) * 4 }
+}
+
+/// How a contraction is cut, with columns along which results lie together.
+fn cut<'a>(plan: &Plan, nest: &LoopKernel, product: Contraction<'a>, tiling: Tiling) -> (Contraction<'a>, Cut) {
+    let product = if rows_are_near(nest, &product) { product.turned() } else { product };
+    let cut = Cut::choose(&product, math(plan, nest, &product), tiling);
+    (product, cut)
 }
 
 /// Whether results of neighbouring rows, not columns, lie side by side.
