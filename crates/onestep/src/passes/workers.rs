@@ -147,6 +147,8 @@ fn vector(plan: &Plan, kernel: &LoopKernel, schedule: Schedule, target: &Target)
 fn worth_it(plan: &Plan, kernel: &LoopKernel, target: &Target, enough: bool) -> bool {
     let width = kernel.schedule.vector;
     let (mut vectors, mut words) = (false, false);
+    // What is loaded again and again decides, not what is stored once.
+    let walks = |p: &Phase| !p.reduce.is_empty() || kernel.longest_row() == 1;
     for phase in &kernel.phases {
         let Some(axis) = kernel.vector_axis(phase) else { continue };
         let loads = phase.body.iter().filter_map(|t| match &t.expr {
@@ -162,7 +164,7 @@ fn worth_it(plan: &Plan, kernel: &LoopKernel, target: &Target, enough: bool) -> 
             if together && size * width > target.vector_bytes {
                 return false;
             }
-            vectors |= together;
+            vectors |= together && walks(phase);
             words |= together && stored && size < 4 && size * width >= 4;
         }
     }

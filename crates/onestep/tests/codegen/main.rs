@@ -100,6 +100,12 @@ fn a_reduction_in_two_stages() {
 }
 
 #[test]
+fn sums_of_several_columns_by_each_thread() {
+    check(&programs::columns(), Language::Cuda, expect_file!["expected/columns.cu"]);
+    check(&programs::columns(), WGSL, expect_file!["expected/columns.wgsl"]);
+}
+
+#[test]
 fn softmax_by_warps_and_over_long_rows() {
     check(&programs::softmax(10, 100), Language::Cuda, expect_file!["expected/softmax.cu"]);
     check(&programs::softmax(10, 100), WGSL, expect_file!["expected/softmax.wgsl"]);

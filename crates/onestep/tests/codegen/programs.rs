@@ -81,6 +81,14 @@ pub fn bias_gradient() -> OpCase {
     traced("bias gradient", 1 << 13, |t| vec![t.input("g", [32, 16, 16, 8], F32).sum(0..3)])
 }
 
+/// Sums and maxima of so many columns that a thread takes several.
+pub fn columns() -> OpCase {
+    traced("columns", 12, |t| {
+        let x = t.input("x", [12, 1 << 17], DType::BF16).cast(F32);
+        vec![x.sum(0..1), x.max(0..1)]
+    })
+}
+
 /// A linear layer with a ReLU over so many features.
 pub fn product(features: usize) -> OpCase {
     traced("product", features, |t| {
@@ -237,6 +245,7 @@ pub fn all() -> Vec<OpCase> {
         bf16_product(),
         convolution(),
         bias_gradient(),
+        columns(),
         softmax(10, 100),
         softmax(4, 8192),
         softmax(600, 2048),

@@ -32,7 +32,7 @@ fn short_rows_are_summed_by_threads() {
             plan, arena 0 bytes
               b0: f32[1000000] input 0 "x"
               b2: f32[100000] output 0 "y"
-            k0 loop [100000] by threads, 256 a workgroup, vectors of 4
+            k0 loop [100000] by threads, 256 a workgroup
               over [10]:
                 e0: f32 = b0[10*g0 + r0]
                 c0 = sum e0
