@@ -182,6 +182,11 @@ fn a_convolution_by_tiles_with_its_gradients() {
 }
 
 #[test]
+fn a_convolution_of_few_channels_loads_runs_of_them() {
+    check_tiles(&programs::weighted_convolution(3, 5), expect_file!["expected/few_channels.cu"]);
+}
+
+#[test]
 fn products_by_matrix_units() {
     let case = programs::product(4096);
     check_tiles_of(&planned_in_tf32(&case.graph), expect_file!["expected/tf32_product.cu"]);
