@@ -24,7 +24,7 @@ use diagnose::Suspects;
 use metrics::HEALTH;
 use pack::Layout;
 use programs::{Kind, Program, build};
-use resident::{Feed, ORDER, POSITION, Set, checked_order};
+use resident::{Feed, ORDER, POSITION, STATES, Set, checked_order, order_bytes};
 use scaling::LossScaling;
 use state::{Part, STEP, States};
 
@@ -145,14 +145,15 @@ impl Engine {
         if last.is_some_and(|last| last.samples != samples) {
             self.release(phase);
         }
-        let order: Vec<u8> = (0..samples as u32).flat_map(u32::to_le_bytes).collect();
+        let order = order_bytes(0..samples as u32);
         let ty = |literal: &Literal| Type::new(literal.shape(), literal.dtype());
-        for (what, ty, bytes) in [
-            ("input", ty(inputs), inputs.bytes()),
-            ("target", ty(targets), targets.bytes()),
-            (ORDER, Type::new([samples], DType::I32), &order),
-            (POSITION, Type::new([], DType::I32), &[0; 4]),
-        ] {
+        let values = [
+            (ty(inputs), inputs.bytes()),
+            (ty(targets), targets.bytes()),
+            (Type::new([samples], DType::I32), &order),
+            (Type::new([], DType::I32), &[0; 4]),
+        ];
+        for (what, (ty, bytes)) in STATES.into_iter().zip(values) {
             if let Err(e) = self.states.put(&phase.data(what), &ty, bytes) {
                 self.release(phase);
                 return Err(e.at(format_args!("laying {samples} samples onto the device")));
@@ -166,7 +167,7 @@ impl Engine {
     pub fn release(&mut self, phase: Phase) {
         self.resident.remove(&phase);
         self.programs.retain(|(kind, _), _| kind.data() != Some(phase));
-        ["input", "target", ORDER, POSITION].iter().for_each(|what| self.states.remove(&phase.data(what)));
+        STATES.iter().for_each(|what| self.states.remove(&phase.data(what)));
     }
 
     /// Begins an epoch over the training set on the device: steps take its samples in this order, a number for

@@ -39,6 +39,8 @@ impl Feed {
 pub(super) const ORDER: &str = "order";
 /// How many of them were taken, i32[].
 pub(super) const POSITION: &str = "position";
+/// Every state of a data set.
+pub(super) const STATES: [&str; 4] = ["input", "target", ORDER, POSITION];
 /// What begins the names of these states.
 const DATA: &str = "engine.data.";
 
@@ -88,5 +90,10 @@ pub(super) fn checked_order(order: &[u32], samples: usize) -> Result<Vec<u8>> {
     if let Some((at, index)) = order.iter().enumerate().find(|&(_, &index)| index as usize >= samples) {
         return Err(Error::data(format!("number {index} (at place {at}) is none of the {samples} samples")));
     }
-    Ok(order.iter().flat_map(|index| index.to_le_bytes()).collect())
+    Ok(order_bytes(order.iter().copied()))
+}
+
+/// An order as the device takes it.
+pub(super) fn order_bytes(order: impl Iterator<Item = u32>) -> Vec<u8> {
+    order.flat_map(u32::to_le_bytes).collect()
 }

@@ -9,7 +9,8 @@ use crate::plan::{Expr, Fold, KernelKind, LoopKernel, Out, Phase, Plan, Schedule
 const THREADS: usize = 256;
 /// Rows longer than this times the warp are shared by a whole workgroup.
 const STEPS_OF_A_WARP: usize = 32;
-/// Threads that a kernel keeps busy before each of them takes several elements.
+/// Threads that a kernel keeps busy before each of them takes several elements; and one that folds, whose threads wait
+/// for memory again and again.
 const BUSY: usize = 1 << 13;
 const BUSY_FOLDING: usize = 1 << 15;
 /// What folding the partial results of several threads costs, in elements walked.
@@ -125,7 +126,6 @@ fn vector(plan: &Plan, kernel: &LoopKernel, schedule: Schedule, target: &Target)
         true => axis.into_iter().copied().collect(),
         false => kernel.phases.iter().filter_map(|p| p.reduce.last().copied()).collect(),
     };
-    // Who folds waits for memory again and again.
     let busy = if kernel.longest_row() > 1 { BUSY_FOLDING } else { BUSY };
     let enough = |width: usize| {
         if alone { kernel.points() / width >= busy } else { kernel.longest_row() / width >= target.subgroup }

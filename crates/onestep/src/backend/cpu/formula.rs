@@ -40,7 +40,7 @@ macro_rules! formulas {
                 Pattern { nodes: nodes.into_inner(), lanes, scalars, results }
             }
 
-            /// Computes it for `n` lanes. Operands and results are asked for by number.
+            /// Computes it for `n` lanes; in each list are as many as it has, or more.
             ///
             /// # Safety
             /// The CPU must have V's instruction set. Operands must be `n` numbers, and results room for as many. A
@@ -48,9 +48,9 @@ macro_rules! formulas {
             #[inline(always)]
             pub(super) unsafe fn compute<V: Vector>(
                 self,
-                lanes: impl FnMut(usize) -> *const f32,
-                scalars: impl FnMut(usize) -> f32,
-                results: impl FnMut(usize) -> *mut f32,
+                lanes: &[*const f32],
+                scalars: &[f32],
+                results: &[*mut f32],
                 n: usize,
             ) {
                 // SAFETY: passed on from the caller.
@@ -84,8 +84,7 @@ formulas! {
 /// Adam's step with decoupled weight decay; the moments are kept.
 #[inline(always)]
 fn adamw<N: Number>([p, g, m, v]: [N; 4], [decay, b1, c1, b2, c2, size, scale, eps]: [N; 8]) -> [N; 3] {
-    let [step, m, v] = adam([p - p * decay, g, m, v], [b1, c1, b2, c2, size, scale, eps]);
-    [step, m, v]
+    adam([p - p * decay, g, m, v], [b1, c1, b2, c2, size, scale, eps])
 }
 
 /// Adam's step; the moments are kept.
@@ -202,14 +201,14 @@ impl<V: Vector> Number for Lanes<V> {
 unsafe fn compute<V: Vector, const L: usize, const S: usize, const R: usize>(
     wide: impl Fn([Lanes<V>; L], [Lanes<V>; S]) -> [Lanes<V>; R],
     single: impl Fn([Lanes<One>; L], [Lanes<One>; S]) -> [Lanes<One>; R],
-    lanes: impl FnMut(usize) -> *const f32,
-    scalars: impl FnMut(usize) -> f32,
-    results: impl FnMut(usize) -> *mut f32,
+    lanes: &[*const f32],
+    scalars: &[f32],
+    results: &[*mut f32],
     n: usize,
 ) {
-    let lanes: [*const f32; L] = std::array::from_fn(lanes);
-    let scalars: [f32; S] = std::array::from_fn(scalars);
-    let results: [*mut f32; R] = std::array::from_fn(results);
+    let lanes: [*const f32; L] = std::array::from_fn(|i| lanes[i]);
+    let scalars: [f32; S] = std::array::from_fn(|i| scalars[i]);
+    let results: [*mut f32; R] = std::array::from_fn(|i| results[i]);
     // SAFETY: passed on from the caller; no lane from n on is touched, and a vector is read before it is written.
     unsafe {
         let whole = n - n % V::LANES;
@@ -320,7 +319,7 @@ mod tests {
     #[target_feature(enable = "avx2,fma")]
     fn wide(formula: Formula, lanes: &[*const f32], scalars: &[f32], results: &[*mut f32], n: usize) {
         // SAFETY: the caller's pointers are to `n` numbers.
-        unsafe { formula.compute::<std::arch::x86_64::__m256>(|i| lanes[i], |i| scalars[i], |i| results[i], n) }
+        unsafe { formula.compute::<std::arch::x86_64::__m256>(lanes, scalars, results, n) }
     }
 
     /// Each formula against its pattern, on whole vectors and what is left, with the results where operands were.
@@ -345,7 +344,7 @@ mod tests {
                     match vectors {
                         #[cfg(target_arch = "x86_64")]
                         true => wide(formula, &lanes, &scalars, &results, n),
-                        _ => formula.compute::<Four>(|i| lanes[i], |i| scalars[i], |i| results[i], n),
+                        _ => formula.compute::<Four>(&lanes, &scalars, &results, n),
                     }
                 }
                 for i in 0..n {

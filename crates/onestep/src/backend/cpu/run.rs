@@ -120,9 +120,7 @@ macro_rules! compiled_for {
         #[target_feature(enable = $features)]
         unsafe fn $formulas(formula: Formula, lanes: &[*const f32], scalars: &[f32], results: &[*mut f32], n: usize) {
             // SAFETY: passed on from the caller.
-            unsafe {
-                formula.compute::<std::arch::x86_64::$vector>(|i| lanes[i], |i| scalars[i], |i| results[i], n);
-            }
+            unsafe { formula.compute::<std::arch::x86_64::$vector>(lanes, scalars, results, n) }
         }
     };
 }
@@ -134,20 +132,7 @@ compiled_for!("avx2,fma", __m256, run_avx2, steps_avx2, formulas_avx2);
 /// As [`run`].
 unsafe fn steps_plain<V: Vector>(steps: &[Step], outs: &[OutTape], buffers: &Buffers, s: &mut Scratch, n: usize) {
     // SAFETY: passed on from the caller.
-    unsafe { steps_here(formulas_plain::<V>, steps, outs, buffers, s, n) }
-}
-
-/// # Safety
-/// As [`Formula::compute`].
-unsafe fn formulas_plain<V: Vector>(
-    formula: Formula,
-    lanes: &[*const f32],
-    scalars: &[f32],
-    results: &[*mut f32],
-    n: usize,
-) {
-    // SAFETY: passed on from the caller.
-    unsafe { formula.compute::<V>(|i| lanes[i], |i| scalars[i], |i| results[i], n) }
+    unsafe { steps_here(Formula::compute::<V>, steps, outs, buffers, s, n) }
 }
 
 /// # Safety

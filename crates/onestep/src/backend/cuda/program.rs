@@ -95,7 +95,6 @@ impl Program {
             }
             done += sources.len();
         }
-        drop(functions);
         let set = |(number, mut parts): (usize, Vec<Part>)| {
             let touched: Vec<Touched> = parts.iter().map(|part| memory.touched(number, plan, part)).collect();
             let step = assemble(&shared.gpu, &mut parts, &dependencies(&touched))?;

@@ -5,6 +5,7 @@
 
 mod cut;
 mod matrix;
+mod runs;
 mod staging;
 
 use std::fmt::Write as _;

@@ -4,11 +4,8 @@
 use super::cut::{Math, THREADS, VECTOR};
 use super::{Printed, Text, along, cuda};
 use crate::codegen::dialect::Dialect;
-use crate::plan::{Affine, Axis, Contraction, Guard, Let, Load, Var};
+use crate::plan::{Affine, Axis, Guard, Let, Load, Var};
 
-/// Elements of a run that is loaded from one address.
-const SHORTEST_RUN: usize = 3;
-const LONGEST_RUN: usize = 16;
 /// Bytes of shared memory for what is worked out once a step.
 const STEPS_BYTES: usize = 4 << 10;
 
@@ -31,9 +28,14 @@ pub(super) struct Side<'a> {
 
 impl Side<'_> {
     /// Whether steps of the sum, not places of its own axis, lie side by side in device memory.
-    fn along_k(&self) -> bool {
+    pub(super) fn along_k(&self) -> bool {
         let near = |axis: &Axis| axis.vars.last().is_some_and(|v| self.load.index.coefficient(v.0) == 1);
         near(&self.printed.product.k) || !near(self.axis)
+    }
+
+    /// The axis of what lies side by side in device memory.
+    pub(super) fn near_axis(&self) -> &Axis {
+        if self.along_k() { &self.printed.product.k } else { self.axis }
     }
 
     /// Whether they lie so in shared memory: matrix units take both, threads that multiply want neighbouring places.
@@ -58,14 +60,13 @@ impl Side<'_> {
     }
 
     /// Elements that a thread moves at once: several where they lie together, all of them there or none.
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         let widest = if matches!(self.printed.cut.math, Math::Half(_)) { 2 * VECTOR } else { VECTOR };
         [8, 4].into_iter().find(|&width| width <= widest && self.lie_together(width)).unwrap_or(1)
     }
 
     fn lie_together(&self, width: usize) -> bool {
-        let axis = if self.along_k() { &self.printed.product.k } else { self.axis };
-        let Some(&(var, extent)) = axis.vars.last() else { return false };
+        let Some(&(var, extent)) = self.near_axis().vars.last() else { return false };
         let whole = |c: i64| c % width as i64 == 0;
         let Load { index, guards, .. } = self.load;
         let lets = &self.printed.nest.phases[0].lets;
@@ -87,46 +88,12 @@ impl Side<'_> {
         }
     }
 
-    fn loads(&self) -> usize {
+    pub(super) fn loads(&self) -> usize {
         let moved = match self.run() {
             Some(run) => run.across * run.count,
             None => self.wide * self.steps / self.width(),
         };
         moved.div_ceil(THREADS)
-    }
-
-    /// The runs of elements that lie together, but not aligned, where the axis along which they do is in the tile as a
-    /// whole: few channels with the taps beside them.
-    pub(super) fn run(&self) -> Option<Run> {
-        let Contraction { k, .. } = self.printed.product;
-        let (axis, across, room) = match self.along_k() {
-            true => (k, self.wide, if self.printed.cut.parts == 1 { self.steps } else { 0 }),
-            false => (self.axis, self.steps, self.wide),
-        };
-        let mut length = 1;
-        for &(var, extent) in axis.vars.iter().rev() {
-            if self.load.index.coefficient(var) != length as i64 || length * extent > LONGEST_RUN {
-                break;
-            }
-            length *= extent;
-        }
-        let plain = self.printed.nest.phases[0].lets.is_empty() && self.width() == 1;
-        let run = Run { length, count: axis.extent() / length, across, room };
-        (plain && length >= SHORTEST_RUN && axis.extent() <= room).then_some(run)
-    }
-
-    /// What a map gains along a run, at each of its elements.
-    fn gains(&self, run: &Run, map: &Affine) -> Vec<i64> {
-        let axis = if self.along_k() { &self.printed.product.k } else { self.axis };
-        let gain = |element: usize| {
-            let (mut rest, mut sum) = (element, 0);
-            for &(var, extent) in axis.vars.iter().rev() {
-                sum += map.coefficient(var) * (rest % extent) as i64;
-                rest /= extent;
-            }
-            sum
-        };
-        (0..run.length).map(gain).collect()
     }
 
     /// Place on its own axis and step of the first of the `i`-th elements that a thread moves, counted from the
@@ -146,7 +113,7 @@ impl Side<'_> {
     }
 
     /// The maps that are evaluated at each element: those of guards, and the index.
-    fn maps(&self) -> Vec<&Affine> {
+    pub(super) fn maps(&self) -> Vec<&Affine> {
         self.load.indices().collect()
     }
 
@@ -159,7 +126,7 @@ impl Side<'_> {
     }
 
     /// The part of a map that stays while steps go by.
-    fn staying(&self, map: &Affine) -> String {
+    pub(super) fn staying(&self, map: &Affine) -> String {
         let mut terms = along(self.axis, map, "own");
         let lets = self.lets(true);
         let batch = self.printed.product.batch.vars.iter().map(|v| v.0);
@@ -172,7 +139,7 @@ impl Side<'_> {
     }
 
     /// The part of a map that follows the steps, at step `k`.
-    fn following(&self, map: &Affine) -> Vec<String> {
+    pub(super) fn following(&self, map: &Affine) -> Vec<String> {
         let mut terms = along(&self.printed.product.k, map, "k");
         let lets = self.lets(false);
         let named = lets.iter().map(|l| Var::Let(l.0 as u32));
@@ -276,117 +243,6 @@ impl Side<'_> {
     /// Whether the tile is a whole number of elements for each thread, with every place on the operand's own axis there.
     fn is_whole(&self) -> bool {
         (self.wide * self.steps / self.width()).is_multiple_of(THREADS) && self.axis.extent().is_multiple_of(self.wide)
-    }
-
-    /// The same for runs; and zeros where the tile is larger than the axis that they fill.
-    fn prepare_runs(&self, t: &mut Text, run: &Run) {
-        let (n, count, cell) = (self.name, self.loads(), self.printed.cut.math.cell());
-        let Run { length, count: runs, across, room } = run;
-        let beyond = room - length * runs;
-        if beyond > 0 && self.along_k() == self.staged_along_k() {
-            t.open(format!("for (int at = thread; at < {across}; at += {THREADS}) {{"));
-            let first = self.at + length * runs;
-            (first..first + beyond).for_each(|to| t.line(format!("shared[{to} + at * {}] = 0;", self.row())));
-            t.close();
-        }
-        t.line(format!("{cell} {n}_next[{count}][{length}];"));
-        t.line(format!("bool {n}_in[{count}];"));
-        (0..self.maps().len()).for_each(|i| t.line(format!("int {n}_map{i}[{count}];")));
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
-        let [other, first] = run.place();
-        match self.along_k() {
-            true => {
-                t.line(format!("const int own = {} + {other};", self.origin));
-                t.line(format!("const int k = {first};"));
-                t.line(format!("{n}_in[i] = k < k_end && own < {};", self.axis.extent()));
-            }
-            false => {
-                t.line(format!("const int own = {first};"));
-                t.line(format!("{n}_in[i] = own < {};", self.axis.extent()));
-            }
-        }
-        for (i, map) in self.maps().into_iter().enumerate() {
-            let following = if self.along_k() { self.following(map) } else { Vec::new() };
-            t.line(format!("{n}_map{i}[i] = {};", [vec![self.staying(map)], following].concat().join(" + ")));
-        }
-        t.close();
-    }
-
-    /// Loads runs into registers.
-    fn fetch_runs(&self, t: &mut Text, run: &Run, first: &str) {
-        let n = self.name;
-        let slot = &self.printed.bindings.slots[&self.load.buffer];
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {}; ++i) {{", self.loads()));
-        let mut inside = format!("{n}_in[i]");
-        if !self.along_k() {
-            t.line(format!("const int k = {first} + {};", run.place()[0]));
-            inside.push_str(" && k < k_end");
-        }
-        let value = |i: usize, map: &Affine| {
-            let following = if self.along_k() { Vec::new() } else { self.following(map) };
-            [vec![format!("{n}_map{i}[i]")], following].concat().join(" + ")
-        };
-        let guards = &self.load.guards;
-        for (i, guard) in guards.iter().enumerate() {
-            t.line(format!("const int q{i} = {};", value(i, &guard.expr)));
-        }
-        t.line(format!("const int at = {};", value(guards.len(), &self.load.index)));
-        let gains: Vec<Vec<i64>> = guards.iter().map(|guard| self.gains(run, &guard.expr)).collect();
-        let gained = |j: usize| gains.iter().map(|g| g[j]).collect::<Vec<_>>();
-        let mut asked = 0;
-        for j in 0..run.length {
-            // Elements that are there together ask together.
-            if j == 0 || gained(j) != gained(asked) {
-                asked = j;
-                let within = guards.iter().zip(gained(j)).enumerate().map(|(i, (guard, gain))| {
-                    let extent = guard.high - guard.low;
-                    match gain - guard.low {
-                        0 => format!("(unsigned)q{i} < {extent}u"),
-                        more => format!("(unsigned)(q{i} + {more}) < {extent}u"),
-                    }
-                });
-                let all: Vec<String> = std::iter::once(inside.clone()).chain(within).collect();
-                t.line(format!("const bool in{j} = {};", all.join(" && ")));
-            }
-            let index = format!("at + {j}");
-            let one = match self.printed.cut.math {
-                Math::Half(_) => format!("{}[{index}]", slot.name),
-                Math::Scalar | Math::Tf32 => cuda::Cuda.load(slot, &index),
-            };
-            t.line(format!("{n}_next[i][{j}] = 0;"));
-            t.line(format!("if (in{asked}) {n}_next[i][{j}] = {one};"));
-        }
-        t.close();
-    }
-
-    /// Moves runs into shared memory.
-    fn stage_runs(&self, t: &mut Text, run: &Run) {
-        let n = self.name;
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {}; ++i) {{", self.loads()));
-        let all = run.across * run.count;
-        let whole = all.is_multiple_of(THREADS);
-        if !whole {
-            t.open(format!("if (thread + i * {THREADS} < {all}) {{"));
-        }
-        let [other, first] = run.place();
-        let side_by_side = self.along_k() == self.staged_along_k();
-        let (place, step) = match side_by_side {
-            true => (format!("({other}) * {} + ({first})", self.row()), 1),
-            false => (format!("({first}) * {} + ({other})", self.row()), self.row()),
-        };
-        t.line(format!("{}* const to = shared + {} + {place};", self.printed.cut.math.cell(), self.at));
-        for j in 0..run.length {
-            let element = format!("{n}_next[i][{j}]");
-            let element = if self.printed.cut.math == Math::Tf32 { format!("tf32({element})") } else { element };
-            t.line(format!("to[{}] = {element};", j * step));
-        }
-        if !whole {
-            t.close();
-        }
-        t.close();
     }
 
     /// Loads the elements of the steps from `first` on into registers.
@@ -505,26 +361,6 @@ impl Side<'_> {
             t.close();
         }
         t.close();
-    }
-}
-
-/// How runs of elements fill an operand's tile.
-pub(super) struct Run {
-    /// Elements of a run.
-    length: usize,
-    /// Runs along the axis that they fill.
-    count: usize,
-    /// Places of the other axis in the tile.
-    across: usize,
-    /// Places of theirs in the tile.
-    room: usize,
-}
-
-impl Run {
-    /// Place on the other axis, and the first place on their own, of the `i`-th run that a thread moves.
-    fn place(&self) -> [String; 2] {
-        let at = format!("(thread + i * {THREADS})");
-        [format!("{at} % {}", self.across), format!("{at} / {} * {}", self.across, self.length)]
     }
 }
 
