@@ -1,10 +1,11 @@
 //! Islands: runs of loop kernels so small that launching them costs more than running them. One workgroup
-//! runs them all, with barriers in between. Only marks runs; the order stays, and devices without workgroups
-//! run the members one by one.
+//! runs them all, with barriers in between. Marks runs, and puts what is waited for before what is not, as two islands
+//! that can run side by side; devices without workgroups run the members one by one.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::schedule::{Dependencies, Uses};
 use super::workers::{in_one_workgroup, largest_workgroup};
 use crate::plan::{KernelKind, LoopKernel, Place, Plan, Target};
 
@@ -15,13 +16,33 @@ pub(super) fn mark(plan: &mut Plan, target: &Target) {
     }
     let mut start = 0;
     while start < plan.kernels.len() {
-        let island = run_from(plan, start, target);
-        start = island.end.max(start + 1);
-        if island.len() > 1 {
-            schedule(plan, &island, target);
-            plan.islands.push(island);
+        let run = run_from(plan, start, target);
+        start = run.end.max(start + 1);
+        if run.len() < 2 {
+            continue;
+        }
+        let waited_for = waited_for_first(plan, &run);
+        for island in [run.start..waited_for, waited_for..run.end] {
+            if island.len() > 1 {
+                schedule(plan, &island, target);
+                plan.islands.push(island);
+            }
         }
     }
+}
+
+/// Puts those of a run that the next kernel waits for before the others: the end of the former. What is behind a run is
+/// mostly the long way of the step, and numbers for the host, say, need not hold it up.
+fn waited_for_first(plan: &mut Plan, run: &Range<usize>) -> usize {
+    let uses = Uses::of_all(plan);
+    let dependencies = Dependencies::new(plan, &uses);
+    let order = dependencies.order();
+    let waits = |next: &usize| run.clone().any(|member| order.has_path(member, *next));
+    let Some(next) = (run.end..plan.kernels.len()).find(waits) else { return run.end };
+    let (first, rest): (Vec<usize>, Vec<usize>) = run.clone().partition(|&member| order.has_path(member, next));
+    let sorted: Vec<_> = first.iter().chain(&rest).map(|&member| plan.kernels[member].clone()).collect();
+    plan.kernels[run.clone()].clone_from_slice(&sorted);
+    run.start + first.len()
 }
 
 /// The longest run from a kernel on that is small enough together and uses few enough buffers.

@@ -49,7 +49,7 @@ struct Merger<'a> {
 
 impl<'a> Merger<'a> {
     fn new(plan: &'a mut Plan, target: &'a Target) -> Self {
-        let uses: Vec<Uses> = plan.kernels.iter().map(Uses::of).collect();
+        let uses = Uses::of_all(plan);
         let next_name = uses.len() as u32;
         Merger { plan, target, uses, names: (0..next_name).collect(), next_name, refused: HashSet::new() }
     }
@@ -64,7 +64,7 @@ impl<'a> Merger<'a> {
                 signals: union(&first.signals, &second.signals),
                 waits: union(&first.waits, &second.waits),
             };
-            self.uses[b] = Uses::of(&self.plan.kernels[b]);
+            self.uses[b] = Uses::of(self.plan, &self.plan.kernels[b]);
             self.names[b] = self.next_name;
             self.next_name += 1;
             self.plan.kernels.remove(a);
@@ -143,7 +143,7 @@ impl<'a> Merger<'a> {
 }
 
 /// Both sorted lists as one.
-fn union<T: Ord + Clone>(a: &[T], b: &[T]) -> Vec<T> {
+pub(super) fn union<T: Ord + Clone>(a: &[T], b: &[T]) -> Vec<T> {
     let mut all = [a, b].concat();
     all.sort_unstable();
     all.dedup();
@@ -545,7 +545,7 @@ fn redirected(plan: &Plan, copy: usize) -> Option<(usize, BufferId, i64)> {
     // Moving the store up to the library kernel must not close a circle through the state's readers.
     let is_state = matches!(plan.buffer(*buffer).place, Place::State(_));
     let circle = is_state && {
-        let uses: Vec<Uses> = plan.kernels.iter().map(Uses::of).collect();
+        let uses = Uses::of_all(plan);
         let dependencies = Dependencies::new(plan, &uses);
         let order = dependencies.order();
         (0..uses.len()).any(|k| k != copy && uses[k].reads.contains(buffer) && order.has_path(library, k))
@@ -554,7 +554,7 @@ fn redirected(plan: &Plan, copy: usize) -> Option<(usize, BufferId, i64)> {
 }
 
 /// Removes stores to the arena that nobody reads, the expressions they needed, and kernels left empty.
-fn drop_dead_stores(plan: &mut Plan) {
+pub(super) fn drop_dead_stores(plan: &mut Plan) {
     loop {
         let mut read = vec![false; plan.buffers.len()];
         plan.kernels.iter().flat_map(Kernel::reads).for_each(|b| read[b.index()] = true);

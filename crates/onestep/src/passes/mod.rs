@@ -15,6 +15,7 @@ mod recompute;
 mod schedule;
 mod simplify;
 mod split;
+mod spread;
 mod strips;
 mod views;
 mod workers;
@@ -142,6 +143,7 @@ pub fn compile_in(precision: Precision, graph: &Graph, target: &Target, passes: 
     nests::replace(&mut plan, target);
     if passes.fuse {
         merge::merge(&mut plan, target);
+        spread::spread(&mut plan, target);
     }
     schedule::schedule(&mut plan);
     if passes.schedule {

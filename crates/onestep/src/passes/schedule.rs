@@ -4,20 +4,47 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{BufferId, Kernel, Place, Plan};
+use crate::plan::{BufferId, Kernel, Place, Plan, Span};
 
 /// The buffers a kernel touches and the events it signals and waits for, each list sorted, without repeats.
 pub(super) struct Uses {
     pub(super) reads: Vec<BufferId>,
     pub(super) writes: Vec<BufferId>,
+    /// What it reads and writes of states.
+    state_reads: Vec<Span>,
+    state_writes: Vec<Span>,
     signals: Vec<u32>,
     waits: Vec<u32>,
 }
 
 impl Uses {
-    pub(super) fn of(kernel: &Kernel) -> Self {
+    pub(super) fn of(plan: &Plan, kernel: &Kernel) -> Self {
         let Kernel { signals, waits, .. } = kernel;
-        Uses { reads: kernel.reads(), writes: kernel.writes(), signals: signals.clone(), waits: waits.clone() }
+        let [state_reads, state_writes] = <[Vec<Span>; 2]>::from(kernel.spans(plan)).map(|mut spans| {
+            spans.retain(|(buffer, _)| matches!(plan.buffer(*buffer).place, Place::State(_)));
+            spans
+        });
+        Uses {
+            reads: kernel.reads(),
+            writes: kernel.writes(),
+            state_reads,
+            state_writes,
+            signals: signals.clone(),
+            waits: waits.clone(),
+        }
+    }
+
+    pub(super) fn of_all(plan: &Plan) -> Vec<Self> {
+        plan.kernels.iter().map(|kernel| Uses::of(plan, kernel)).collect()
+    }
+
+    /// Whether it reads elements of a state that another kernel writes.
+    fn meets(&self, buffer: BufferId, writer: &Uses) -> bool {
+        let here = |span: &&Span| span.0 == buffer;
+        self.state_reads.iter().filter(here).any(|(_, read)| {
+            let written = writer.state_writes.iter().filter(here);
+            written.into_iter().any(|(_, written)| read.start < written.end && written.start < read.end)
+        })
     }
 
     /// Every buffer once.
@@ -37,7 +64,7 @@ pub(super) struct Dependencies {
 }
 
 impl Dependencies {
-    /// From what the plan's kernels touch: a buffer's readers follow its writers, but for states, which are
+    /// From what the plan's kernels touch: a buffer's readers follow its writers, but for states, whose elements are
     /// read before they are written; who waits for an event follows those that signal it.
     pub(super) fn new(plan: &Plan, uses: &[Uses]) -> Self {
         let mut readers = vec![Vec::new(); plan.buffers.len()];
@@ -49,10 +76,15 @@ impl Dependencies {
             writes.iter().for_each(|b| writers[b.index()].push(k));
             signals.iter().for_each(|&event| signallers.entry(event).or_default().push(k));
         }
-        for (buffer, (readers, writers)) in plan.buffers.iter().zip(readers.iter().zip(&writers)) {
-            let state = matches!(buffer.place, Place::State(_));
+        for (i, (readers, writers)) in readers.iter().zip(&writers).enumerate() {
+            let buffer = BufferId(i as u32);
+            let state = matches!(plan.buffer(buffer).place, Place::State(_));
             for (&r, &w) in readers.iter().flat_map(|r| writers.iter().map(move |w| (r, w))).filter(|(r, w)| r != w) {
-                if state { after[r].push(w) } else { after[w].push(r) }
+                match state {
+                    true if uses[r].meets(buffer, &uses[w]) => after[r].push(w),
+                    true => {}
+                    false => after[w].push(r),
+                }
             }
         }
         for (w, Uses { waits, .. }) in uses.iter().enumerate() {
@@ -76,7 +108,8 @@ impl Dependencies {
         &self.writers[buffer.index()]
     }
 
-    /// An order in which kernels can run; `choose` picks from those that wait for nothing.
+    /// An order in which kernels can run, but for those that wait for each other in a circle; `choose` picks from those
+    /// that wait for nothing.
     fn sequence(&self, mut choose: impl FnMut(&BTreeSet<usize>) -> Option<usize>) -> Vec<usize> {
         let mut waits = vec![0usize; self.after.len()];
         self.after.iter().flatten().for_each(|&k| waits[k] += 1);
@@ -92,10 +125,12 @@ impl Dependencies {
                 }
             }
         }
-        if sequence.len() != waits.len() {
-            panic!("onestep bug: kernels wait for each other in a circle");
-        }
         sequence
+    }
+
+    /// Whether kernels wait for each other in a circle, so that there is no order.
+    pub(super) fn has_circle(&self) -> bool {
+        self.sequence(|ready| ready.first().copied()).len() < self.after.len()
     }
 
     /// What follows from them: which kernel waits for which, directly or through others.
@@ -169,12 +204,15 @@ impl<'a> Memory<'a> {
 
 /// Orders the kernels.
 pub(super) fn schedule(plan: &mut Plan) {
-    let uses: Vec<Uses> = plan.kernels.iter().map(Uses::of).collect();
+    let uses = Uses::of_all(plan);
     let mut memory = Memory::new(plan, &uses);
     let sequence = Dependencies::new(plan, &uses).sequence(|ready| {
         let next = ready.iter().copied().find(|&k| memory.shrinks(k)).or(ready.first().copied());
         next.inspect(|&k| memory.run(k))
     });
+    if sequence.len() != uses.len() {
+        panic!("onestep bug: kernels wait for each other in a circle");
+    }
     let mut kernels: Vec<_> = std::mem::take(&mut plan.kernels).into_iter().map(Some).collect();
     plan.kernels = sequence.iter().filter_map(|&k| kernels[k].take()).collect();
 }

@@ -14,6 +14,9 @@ const WORTH_SPLITTING: usize = 256;
 /// stage, which grows.
 const DEEP: usize = 64;
 const WIDER: usize = 16;
+/// Points from which a workgroup for each makes do with one stage, and the longest rows that it folds as fast as two.
+const ENOUGH_BLOCKS: usize = 32;
+const SHORT_FOR_A_BLOCK: usize = 1 << 12;
 /// Neighbouring elements that points should read together.
 const SHORT_RUN: usize = 256;
 
@@ -40,6 +43,9 @@ fn parts(phase: &Phase, grid: &[usize], target: &Target) -> usize {
     let folds = phase.outs.iter().all(|o| matches!(o, Out::Reduce { fold: Fold::Value(_), .. }));
     let Some(&last) = phase.reduce.last() else { return 1 };
     if !folds || total < WORTH_SPLITTING {
+        return 1;
+    }
+    if target.subgroup > 1 && points >= ENOUGH_BLOCKS && total <= SHORT_FOR_A_BLOCK {
         return 1;
     }
     let most = match grid.last() {
@@ -102,7 +108,9 @@ fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKerne
         }
         finish(plan, &mut kernels, &mut current, &whole.phases[i..], &mut kept);
         let shared = workers(phase, &whole.grid, target) > 1;
-        let (first, second) = two_stages(plan, &with_kept(phase, &whole.grid, &kept), &whole.grid, count, shared);
+        let few = whole.points() * 4 <= target.reduce_lanes;
+        let cut = Cut { parts: count, shared, apart: few && target.subgroup > 1 };
+        let (first, second) = two_stages(plan, &with_kept(phase, &whole.grid, &kept), &whole.grid, cut);
         kernels.push(first);
         current.phases.push(second);
     }
@@ -166,9 +174,18 @@ fn finish(
     }
 }
 
-/// The kernel that folds each part, and the phase that folds the parts. A part that several threads share is a
-/// run of the row, else every so manyth element of it.
-fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize, shared: bool) -> (LoopKernel, Phase) {
+/// How a reduction is cut.
+struct Cut {
+    parts: usize,
+    /// Whether several threads share a part, which is then a run of the row, else every so manyth element of it.
+    shared: bool,
+    /// Whether a point's partial results lie together, for threads that share them, rather than those of a part.
+    apart: bool,
+}
+
+/// The kernel that folds each part, and the phase that folds the parts.
+fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], cut: Cut) -> (LoopKernel, Phase) {
+    let Cut { parts, shared, apart } = cut;
     let inner = phase.reduce.len() - 1;
     // Parts go where neighbouring points read neighbouring elements.
     let parts_last = rows_in_order(phase, grid);
@@ -199,6 +216,16 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize, shar
         first.reduce.pop();
     }
     let points: usize = grid.iter().product();
+    let kept = match apart {
+        true => {
+            let point = |var| match var {
+                Var::Grid(i) if i as usize >= place => Affine::var(Var::Grid(i + 1), 1),
+                other => Affine::var(other, 1),
+            };
+            number(grid).substitute(point).scaled(parts as i64).plus(&Affine::var(part, 1), 1)
+        }
+        false => number(&wide),
+    };
     let mut store = Phase::default();
     let mut second = Phase { reduce: vec![parts], ..Phase::default() };
     for out in &phase.outs {
@@ -206,9 +233,9 @@ fn two_stages(plan: &mut Plan, phase: &Phase, grid: &[usize], parts: usize, shar
         let buffer = plan.add_buffer(Place::Arena(None), *dtype, points * parts, "partial");
         let value = ExprId(store.body.len() as u32);
         store.body.push(Typed { expr: Expr::Carry(*carry), dtype: *dtype });
-        store.outs.push(Out::Store { buffer, index: number(&wide), value });
+        store.outs.push(Out::Store { buffer, index: kept.clone(), value });
         // The partial of a point and a part: the parts' axis walks, the others are the point's.
-        let index = number(&wide).substitute(|var| match var {
+        let index = kept.substitute(|var| match var {
             Var::Grid(i) if i as usize == place => Affine::var(Var::Reduce(0), 1),
             Var::Grid(i) if i as usize > place => Affine::var(Var::Grid(i - 1), 1),
             other => Affine::var(other, 1),

@@ -7,7 +7,7 @@ use crate::plan::{Expr, Fold, KernelKind, LoopKernel, Out, Phase, Plan, Schedule
 
 /// Threads of a workgroup in most kernels: enough to hide latency, few enough that small grids spread.
 const THREADS: usize = 256;
-/// Rows longer than this times the warp are shared by a whole workgroup.
+/// Rows longer than this times the warp are shared by a whole workgroup, and so are shorter ones where there are few.
 const STEPS_OF_A_WARP: usize = 32;
 /// Threads that a kernel keeps busy before each of them takes several elements; and one that folds, whose threads wait
 /// for memory again and again.
@@ -40,7 +40,9 @@ fn decide(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Schedule {
     let (points, row) = (kernel.points(), kernel.longest_row());
     let workers = if row < target.subgroup || (points >= BUSY && walks_grid_in_order(kernel)) {
         Workers::Thread
-    } else if row > STEPS_OF_A_WARP * target.subgroup && most > target.subgroup {
+    } else if most > target.subgroup
+        && (row > STEPS_OF_A_WARP * target.subgroup || (row >= 2 * most && points * most <= 2 * target.reduce_lanes))
+    {
         Workers::Block
     } else if target.subgroup > 1 {
         Workers::Warp(target.subgroup)

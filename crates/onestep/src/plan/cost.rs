@@ -15,6 +15,9 @@ pub struct Traffic {
     pub written: u64,
 }
 
+/// Some elements of a buffer, from the first to behind the last.
+pub type Span = (BufferId, std::ops::Range<usize>);
+
 impl Kernel {
     /// The arithmetic operations as the plan writes them. In a loop kernel each function of one or two numbers
     /// (+, max, exp, …), each comparison, selection, random number and each value that is folded counts 1 at each
@@ -33,14 +36,30 @@ impl Kernel {
     /// what they span; overlapping, strided or computed indices are bounded by what they span, by how many
     /// combinations of loop variables there are, and by the buffer.
     pub fn traffic(&self, plan: &Plan) -> Traffic {
-        let (reads, writes) = match &self.kind {
+        let (reads, writes) = self.accesses(plan);
+        Traffic { read: bytes(plan, reads), written: bytes(plan, writes) }
+    }
+
+    /// The elements that it may read, and those that it may write: for each load and store its buffer, and the elements
+    /// from the first to behind the last. Exact where index maps are affine; where the device alone knows an index, the
+    /// whole buffer.
+    pub fn spans(&self, plan: &Plan) -> (Vec<Span>, Vec<Span>) {
+        let (reads, writes) = self.accesses(plan);
+        let spans = |accesses: Vec<Access>| {
+            let touched = accesses.into_iter().filter(|access| access.count > 0);
+            touched.map(|access| (access.buffer, access.inside(plan))).collect()
+        };
+        (spans(reads), spans(writes))
+    }
+
+    fn accesses(&self, plan: &Plan) -> (Vec<Access>, Vec<Access>) {
+        match &self.kind {
             KernelKind::Loop(kernel) => kernel.accesses(plan),
             KernelKind::Library(kernel) => (
                 kernel.reads().iter().enumerate().map(|(i, o)| kernel.access(Some(i), o)).collect(),
                 vec![kernel.access(None, kernel.out())],
             ),
-        };
-        Traffic { read: bytes(plan, reads), written: bytes(plan, writes) }
+        }
     }
 }
 
@@ -146,6 +165,12 @@ impl Access {
         Access { buffer, low: range.low, high: range.high + 1, count: combinations.min(most), pattern }
     }
 
+    /// The elements that lie in the buffer.
+    fn inside(&self, plan: &Plan) -> std::ops::Range<usize> {
+        let bound = |at: i64| at.clamp(0, plan.buffer(self.buffer).len as i64) as usize;
+        bound(self.low)..bound(self.high)
+    }
+
     fn dense(operand: &Operand, len: usize) -> Self {
         Access::strided(&Operand { strides: vec![1], ..operand.clone() }, &[len])
     }
@@ -179,9 +204,8 @@ fn bytes(plan: &Plan, mut accesses: Vec<Access>) -> u64 {
             count = count.saturating_add(access.count);
             n += 1;
         }
-        let buffer = plan.buffer(first.buffer);
-        let (low, high) = (first.low.max(0), high.min(buffer.len as i64));
-        total += count.min((high - low).max(0) as u64) * buffer.dtype.size() as u64;
+        let inside = Access { high, ..first.clone() }.inside(plan);
+        total += count.min(inside.len() as u64) * plan.buffer(first.buffer).dtype.size() as u64;
         rest = &rest[n.max(1)..];
     }
     total

@@ -14,7 +14,7 @@ mod text;
 
 pub use blas::{BlasMatrix, BlasProduct};
 pub use contraction::{Axis, Contraction};
-pub use cost::Traffic;
+pub use cost::{Span, Traffic};
 pub use dnn::{DnnConvolution, DnnTensor};
 pub use index::{Affine, Guard, Var};
 pub use kernel::{

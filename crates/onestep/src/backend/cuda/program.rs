@@ -15,7 +15,7 @@ use crate::backend::{Executable, Memory, check_input, state};
 use crate::codegen::{self, Binding, Bound, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
-use crate::plan::{BlasProduct, DnnConvolution, KernelKind, Operand, Place, Plan};
+use crate::plan::{BlasProduct, DnnConvolution, KernelKind, Operand, Place, Plan, Span};
 
 /// Kernels that are compiled as one text. Texts are compiled side by side.
 const TEXT_KERNELS: usize = 12;
@@ -342,8 +342,13 @@ impl Buffers {
         // What one part leaves in scratch memory the next reads.
         let mut all = Touched { reads: Vec::new(), writes: vec![part.scratch.clone()] };
         for kernel in &plan.kernels[part.kernels.clone()] {
-            all.reads.extend(kernel.reads().into_iter().map(|b| places[b.index()].clone()));
-            all.writes.extend(kernel.writes().into_iter().map(|b| places[b.index()].clone()));
+            let place = |(buffer, elements): Span| {
+                let (start, size) = (places[buffer.index()].start, plan.buffer(buffer).dtype.size());
+                start + (elements.start * size) as u64..start + (elements.end * size) as u64
+            };
+            let (reads, writes) = kernel.spans(plan);
+            all.reads.extend(reads.into_iter().map(place));
+            all.writes.extend(writes.into_iter().map(place));
         }
         all
     }

@@ -1,0 +1,120 @@
+//! Spreads an optimizer over the kernels that compute gradients: a kernel that goes through a buffer element by element,
+//! whose elements others compute segment by segment, becomes the end of each of those. The buffer is then never written,
+//! and the step is a kernel shorter. Only for devices to which a kernel is a launch.
+
+use super::collapse::collapse;
+use super::merge::{drop_dead_stores, union};
+use super::schedule::{Dependencies, Uses};
+use crate::plan::{
+    Affine, BufferId, Expr, ExprId, Kernel, KernelKind, LoopKernel, Out, Phase, Place, Plan, Target, Typed, Var,
+};
+
+/// Spreads what can be spread.
+pub(super) fn spread(plan: &mut Plan, target: &Target) {
+    if target.workgroup <= 1 {
+        return;
+    }
+    let mut at = 0;
+    while at < plan.kernels.len() {
+        match spread_one(plan, at) {
+            Some(kernels) => plan.kernels = kernels,
+            None => at += 1,
+        }
+    }
+    drop_dead_stores(plan);
+}
+
+/// The plan's kernels without the one at `at`, which the writers of a buffer that it alone reads do instead.
+fn spread_one(plan: &Plan, at: usize) -> Option<Vec<Kernel>> {
+    let KernelKind::Loop(reader) = &plan.kernels[at].kind else { return None };
+    let mut map = reader.clone();
+    collapse(&mut map);
+    let [phase] = &map.phases[..] else { return None };
+    if map.grid.len() != 1 || !phase.reduce.is_empty() || !phase.lets.is_empty() {
+        return None;
+    }
+    let own = Affine::var(Var::Grid(0), 1);
+    phase.loads().find_map(|load| {
+        let whole = load.index == own && load.guards.is_empty() && plan.buffer(load.buffer).len == map.points();
+        whole.then(|| spread_over(plan, at, &map, load.buffer)).flatten()
+    })
+}
+
+/// The same for one buffer, of which the map reads its own element at each point.
+fn spread_over(plan: &Plan, at: usize, map: &LoopKernel, buffer: BufferId) -> Option<Vec<Kernel>> {
+    let alone = |(k, kernel): (usize, &Kernel)| k == at || !kernel.reads().contains(&buffer);
+    let reads_own = map.loads().filter(|l| l.buffer == buffer).all(|l| l.index == Affine::var(Var::Grid(0), 1));
+    let is_intermediate = matches!(plan.buffer(buffer).place, Place::Arena(_));
+    if !is_intermediate || !reads_own || !plan.kernels.iter().enumerate().all(alone) {
+        return None;
+    }
+    let mut kernels = plan.kernels.clone();
+    let mut covered = 0;
+    for kernel in kernels.iter_mut().filter(|kernel| kernel.writes().contains(&buffer)) {
+        let KernelKind::Loop(writer) = &mut kernel.kind else { return None };
+        covered += writer.points();
+        *writer = ended_by(writer, map, buffer)?;
+        kernel.scopes = union(&kernel.scopes, &plan.kernels[at].scopes);
+        kernel.signals = union(&kernel.signals, &plan.kernels[at].signals);
+        kernel.waits = union(&kernel.waits, &plan.kernels[at].waits);
+    }
+    kernels.remove(at);
+    let plan = Plan { buffers: plan.buffers.clone(), kernels, ..Plan::default() };
+    let whole = covered == map.points() && !Dependencies::new(&plan, &Uses::of_all(&plan)).has_circle();
+    whole.then_some(plan.kernels)
+}
+
+/// The writer of a segment, which goes on with what the map does at the segment's points instead of storing it.
+fn ended_by(writer: &LoopKernel, map: &LoopKernel, buffer: BufferId) -> Option<LoopKernel> {
+    let mut stores = writer.stores().filter(|s| s.0 == buffer);
+    let (Some((_, index)), None) = (stores.next(), stores.next()) else { return None };
+    let index = index.clone();
+    let mut ended = writer.clone();
+    let phase = ended.phases.iter_mut().find(|p| p.stores().any(|s| s.0 == buffer))?;
+    if !phase.reduce.is_empty() || !is_segment(&index, &writer.grid) {
+        return None;
+    }
+    let place = phase.outs.iter().position(|o| matches!(o, Out::Store { buffer: b, .. } if *b == buffer))?;
+    let Out::Store { value, .. } = phase.outs.remove(place) else { return None };
+    let mut end = map.phases[0].clone();
+    end.map_indices(|a| a.substitute(|_| index.clone()));
+    append(phase, &end, buffer, value);
+    ended.updates_in_place().then_some(ended)
+}
+
+/// Whether a map takes the points of a grid to as many elements one behind the other.
+fn is_segment(index: &Affine, grid: &[usize]) -> bool {
+    let grid_alone = index.terms.iter().all(|t| matches!(t.0, Var::Grid(_)));
+    let extents = grid.iter().enumerate().filter(|(_, extent)| **extent > 1);
+    let mut steps: Vec<(i64, i64)> =
+        extents.map(|(i, &extent)| (index.coefficient(Var::Grid(i as u32)), extent as i64)).collect();
+    steps.sort_unstable();
+    let follows = |next: &mut i64, &(step, extent): &(i64, i64)| {
+        let fits = step == *next;
+        *next *= extent;
+        Some(fits)
+    };
+    grid_alone && steps.iter().scan(1, follows).all(|fits| fits)
+}
+
+/// Adds a map's expressions to a phase, in which the elements of a buffer are known.
+fn append(phase: &mut Phase, end: &Phase, buffer: BufferId, value: ExprId) {
+    let mut known: Vec<ExprId> = Vec::with_capacity(end.body.len());
+    for typed in &end.body {
+        let id = match &typed.expr {
+            Expr::Load(load) if load.buffer == buffer => value,
+            expr => {
+                let expr = expr.with_operands(|e| known[e.index()]);
+                phase.body.push(Typed { expr, dtype: typed.dtype });
+                ExprId(phase.body.len() as u32 - 1)
+            }
+        };
+        known.push(id);
+    }
+    phase.outs.extend(end.outs.iter().map(|out| match out {
+        Out::Store { buffer, index, value } => {
+            Out::Store { buffer: *buffer, index: index.clone(), value: known[value.index()] }
+        }
+        Out::Reduce { .. } => panic!("onestep bug: a map folds"),
+    }));
+}
