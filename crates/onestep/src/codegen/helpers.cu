@@ -161,11 +161,11 @@ __device__ inline void take_turn() {
 #endif
 }
 
-// Rounded to TF32: 10 bits of mantissa, ties away from zero.
+// A number next to x that becomes x in TF32 when its last 13 bits are dropped, as matrix units do by themselves: it grows
+// by a third to two thirds of a unit in the last place of TF32, so that dropping rounds to either side alike, and leaves
+// what TF32 has as it is. NaN and infinity stay. To the nearest takes four instructions, this takes one.
 __device__ inline float tf32(float x) {
-  unsigned bits;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
-  return __uint_as_float(bits);
+  return x * 1.000338f;
 }
 
 // Fragments of four matrices of 8 rows of 16 bytes; lane i gives row i % 8 of matrix i / 8.

@@ -97,6 +97,23 @@ pub fn product(features: usize) -> OpCase {
     })
 }
 
+/// A layer of few rows whose weights lie along the features.
+pub fn small_linear(rows: usize, features: usize, dtype: DType) -> OpCase {
+    traced("small linear", features, |t| {
+        let (x, w) = (t.input("x", [rows, features], dtype), t.input("w", [40, features], dtype));
+        vec![x.matmul(&w.permute([1, 0]))]
+    })
+}
+
+/// The gradients of such a layer's input and weights.
+pub fn small_linear_gradients(rows: usize, features: usize) -> OpCase {
+    let loss = traced("gradients of a small linear", features, |t| {
+        let (x, w) = (t.input("x", [rows, features], F32), t.input("w", [40, features], F32));
+        vec![(x.matmul(&w.permute([1, 0])) * t.input("g", [rows, 40], F32)).sum(0..2)]
+    });
+    with_gradients(loss, &[0, 1])
+}
+
 /// A product of bf16 that is large enough to fill a device.
 pub fn bf16_product() -> OpCase {
     traced("bf16 product", 64, |t| {
@@ -127,9 +144,10 @@ pub fn weighted_convolution(channels: usize, filters: usize) -> OpCase {
 
 /// Programs whose products are exact in TF32.
 pub fn exact_in_tf32() -> Vec<OpCase> {
-    [product(48), product(4096), product(19), weighted_convolution(8, 24), weighted_convolution(3, 5)]
-        .map(coarse)
-        .into()
+    let products =
+        [product(48), product(4096), product(19), small_linear(32, 784, F32), small_linear_gradients(20, 72)];
+    let convolutions = [weighted_convolution(8, 24), weighted_convolution(3, 5)];
+    products.into_iter().chain(convolutions).map(coarse).collect()
 }
 
 /// Softmax over rows for a warp, and for a workgroup.
@@ -243,6 +261,8 @@ pub fn all() -> Vec<OpCase> {
         product(48),
         product(4096),
         bf16_product(),
+        small_linear(24, 64, DType::BF16),
+        small_linear(9, 72, DType::F16),
         convolution(),
         bias_gradient(),
         columns(),

@@ -28,9 +28,17 @@ struct alignas(8) uint2 {
   unsigned x, y;
 };
 
+struct alignas(8) float2 {
+  float x, y;
+};
+
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+
+static inline float2 make_float2(float x, float y) {
+  return {x, y};
+}
 
 static inline float4 make_float4(float x, float y, float z, float w) {
   return float4{x, y, z, w};
@@ -160,12 +168,6 @@ template <typename T> T __shfl_xor_sync(unsigned, T value, int distance) {
 }
 
 // What matrix units do: the lanes of a warp show each other what they hold, and each works out its part.
-static inline float tf32(float x) {
-  const unsigned bits = __float_as_uint(x);
-  if ((bits & 0x7f800000u) == 0x7f800000u) return x;
-  return __uint_as_float((bits + 0x1000u) & 0xffffe000u);
-}
-
 static inline void load_matrices(unsigned (&to)[4], const void* row) {
   const int lane = host::running % 32, first = host::running - lane;
   host::rows[host::running] = (const char*)row;
@@ -228,7 +230,8 @@ void multiply(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
 }  // namespace host
 
 static inline void multiply_tf32(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  host::multiply(sum, a, b0, b1, 1, nullptr);
+  const unsigned kept = 0xffffe000u, left[4] = {a[0] & kept, a[1] & kept, a[2] & kept, a[3] & kept};
+  host::multiply(sum, left, b0 & kept, b1 & kept, 1, nullptr);
 }
 
 static inline void multiply_bf16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {

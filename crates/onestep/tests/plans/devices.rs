@@ -492,14 +492,14 @@ fn a_device_with_convolutions_of_cudnn() {
   return %14 as "few channels"
 }"#,
         expect![[r#"
-            plan, arena 2560 bytes
+            plan, arena 3328 bytes
               b0: bf16[576] input 0 "x"
               b1: bf16[576] input 1 "w"
               b2: bf16[8] input 2 "b"
               b3: bf16[576] at 0 "add"
               b4: bf16[576] at 1280 "conv_input_grad"
               b6: bf16[288] at 0 "slice"
-              b7: bf16[288] at 768 "slice"
+              b7: bf16[288] at 2560 "slice"
               b9: bf16[576] output 0 "dx"
               b10: f32[576] output 1 "dw"
               b11: bf16[576] output 2 "few channels"
@@ -509,21 +509,21 @@ fn a_device_with_convolutions_of_cudnn() {
                 b4[288, 48, 8, 1] = b3[288, 48, 8, 1], b1[72, 24, 8, 1] input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
             k2 conv_filter_grad
                 b10[72, 24, 8, 1] = b0[288, 48, 8, 1], b3[288, 48, 8, 1] input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
-            island k3 to k5
-            k3 loop [576] by threads, 256 a workgroup
+            island k3 to k4
+            k3 loop [72, 4] by threads, 256 a workgroup
+              each:
+                e0: bf16 = b0[8*g0 + g1]
+                b6[4*g0 + g1] = e0
+            k4 loop [72, 4] by threads, 256 a workgroup
+              each:
+                e0: bf16 = b1[8*g0 + g1]
+                b7[4*g0 + g1] = e0
+            k5 loop [576] by threads, 256 a workgroup, vectors of 8
               each:
                 e0: bf16 = b4[g0]
                 e1: bf16 = b0[g0]
                 e2: bf16 = mul e0, e1
                 b9[g0] = e2
-            k4 loop [72, 4] by threads, 256 a workgroup
-              each:
-                e0: bf16 = b0[8*g0 + g1]
-                b6[4*g0 + g1] = e0
-            k5 loop [72, 4] by threads, 256 a workgroup
-              each:
-                e0: bf16 = b1[8*g0 + g1]
-                b7[4*g0 + g1] = e0
             k6 loop [2, 6, 6, 8] by matrix tiles, 256 a workgroup
               over [3, 3, 4]:
                 e0: bf16 = b6[144*g0 + 24*g1 + 4*g2 + 24*r0 + 4*r1 + r2 - 28] if g1 + r0 - 1 in 0..6 and g2 + r1 - 1 in 0..6 else 0

@@ -20,7 +20,7 @@ const MOST_PARTS: usize = 256;
 /// them.
 const CHEAPER_SMALL: usize = 8;
 /// Warps of a block, and columns of results that one of them has at most where matrix units multiply.
-const WARPS: usize = 8;
+pub(super) const WARPS: usize = 8;
 const WARP_COLUMNS: usize = 32;
 
 /// What multiplies.
@@ -69,6 +69,8 @@ pub(super) struct Cut {
     pub(super) groups: usize,
     /// Blocks that share the sum.
     pub(super) parts: usize,
+    /// Whether operands go from device memory to matrix units without being staged.
+    pub(super) direct: bool,
 }
 
 impl Cut {
@@ -93,10 +95,15 @@ impl Cut {
         };
         // No more than run at once: one block beyond would be a round of its own.
         let parts = if 2 * blocks(tm, tn) > all { 1 } else { (2 * all / blocks(tm, tn)).clamp(1, most) };
-        let mut cut = Cut { math, m: tm, n: tn, k: 0, warps, groups, parts };
+        let mut cut = Cut { math, m: tm, n: tn, k: 0, warps, groups, parts, direct: false };
         let most_steps = STAGED / math.bytes() / tm.max(tn);
         cut.k = most_steps.min(cut.chunk(k)).next_multiple_of(cut.together());
         cut
+    }
+
+    /// What one instruction of a matrix unit gives, its steps shared by all warps.
+    pub(super) fn direct(math: Math) -> Self {
+        Cut { math, m: 16, n: 8, k: 0, warps: [1, 1], groups: WARPS, parts: 1, direct: true }
     }
 
     /// Steps that all groups together take at once.

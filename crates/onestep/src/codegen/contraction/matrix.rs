@@ -23,12 +23,7 @@ pub(super) fn prepare(t: &mut Text, cut: &Cut) {
 pub(super) fn multiply(t: &mut Text, cut: &Cut, [left, right]: [&Side; 2]) {
     let [rows, columns] = cut.of_warp();
     let (depth, all) = (cut.math.depth(), cut.k);
-    let function = match cut.math {
-        Math::Tf32 => "multiply_tf32",
-        Math::Half(DType::BF16) => "multiply_bf16",
-        Math::Half(_) => "multiply_f16",
-        Math::Scalar => panic!("onestep bug: no matrix unit multiplies by threads"),
-    };
+    let function = multiplies(cut.math);
     t.line("#pragma unroll".into());
     t.open(format!("for (int k = 0; k < {all}; k += {}) {{", cut.groups * depth));
     let step = if cut.groups > 1 { format!("(k + group * {depth})") } else { "k".into() };
@@ -44,9 +39,22 @@ pub(super) fn multiply(t: &mut Text, cut: &Cut, [left, right]: [&Side; 2]) {
     t.close();
 }
 
+/// The function that multiplies fragments.
+pub(super) fn multiplies(math: Math) -> &'static str {
+    match math {
+        Math::Tf32 => "multiply_tf32",
+        Math::Half(DType::BF16) => "multiply_bf16",
+        Math::Half(_) => "multiply_f16",
+        Math::Scalar => panic!("onestep bug: no matrix unit multiplies by threads"),
+    }
+}
+
 /// Takes a warp's pieces of an operand, 16 places by 32 bytes of steps each, from shared memory. `lanes` says which
 /// place, and which half of the steps, each lane's row of 16 bytes is of.
 fn fragments(t: &mut Text, math: Math, side: &Side, step: &str, name: &str, count: usize, lanes: [&str; 2]) {
+    if math == Math::Tf32 && !side.staged_along_k() {
+        return fragments_across(t, side, step, name, count);
+    }
     let (row, first, half) = (side.row(), format!("shared + {}", side.at), math.depth() / 2);
     let own = format!("own_{} + i * 16", if name == "a" { "m" } else { "n" });
     let [place, part] = lanes;
@@ -67,11 +75,45 @@ fn fragments(t: &mut Text, math: Math, side: &Side, step: &str, name: &str, coun
             };
             t.line(format!("load_transposed({name}[i], {first} + ({step} + {part}) * {row} + {own} + {place} * 8);"));
         }
-        (Math::Tf32 | Math::Scalar, false) => {
-            t.line(format!("const float* const from = {first} + ({step} + lane % 4) * {row} + {own} + lane / 4;"));
-            let places = if name == "a" { [0, 8, 4 * row, 4 * row + 8] } else { [0, 4 * row, 8, 4 * row + 8] };
-            for (i, place) in places.into_iter().enumerate() {
-                t.line(format!("{name}[i][{i}] = __float_as_uint(from[{place}]);"));
+        (Math::Tf32 | Math::Scalar, false) => panic!("onestep bug: elements of 32 bits are not turned on their way"),
+    }
+    t.close();
+}
+
+/// The places of an operand's own axis that a lane has, where steps do not lie side by side in shared memory: with so
+/// many eights of places to a warp, up to four neighbours, which it takes at once. Else the lane has one place of each
+/// eight.
+fn neighbours(math: Math, side: &Side, eights: usize) -> usize {
+    let across = math == Math::Tf32 && !side.staged_along_k() && !side.printed.cut.direct;
+    if across { eights.min(4) } else { 1 }
+}
+
+/// The place of eight number `eight` that is lane group `lane`'s, counted from the warp's first.
+fn place(eight: usize, together: usize, lane: &str) -> String {
+    let first = eight / together * 8 * together + eight % together;
+    let lane = if together == 1 { lane.to_string() } else { format!("{lane} * {together}") };
+    if first == 0 { lane } else { format!("{first} + {lane}") }
+}
+
+/// Takes a warp's pieces of an operand of 32-bit elements whose places, not steps, lie side by side in shared memory:
+/// 16 places by 8 steps each.
+fn fragments_across(t: &mut Text, side: &Side, step: &str, name: &str, count: usize) {
+    let together = neighbours(Math::Tf32, side, 2 * count);
+    let (row, own) = (side.row(), if name == "a" { "own_m" } else { "own_n" });
+    t.line(format!("unsigned {name}[{count}][4];"));
+    t.open("{".into());
+    t.line(format!("const float* const from = shared + {} + ({step} + lane % 4) * {row} + {own};", side.at));
+    for half in 0..2 {
+        for first in (0..2 * count).step_by(together) {
+            let at = format!("from + {} + {}", half * 4 * row, place(first, together, "lane / 4"));
+            t.line(format!(
+                "const float{together} at{half}_{first} = *reinterpret_cast<const float{together}*>({at});"
+            ));
+            for (i, part) in ["x", "y", "z", "w"][..together].iter().enumerate() {
+                let eight = first + i;
+                // Of the left operand a register has the same steps of eight more rows, of the right one more steps.
+                let word = if name == "a" { 2 * half + eight % 2 } else { eight % 2 * 2 + half };
+                t.line(format!("{name}[{}][{word}] = __float_as_uint(at{half}_{first}.{part});", eight / 2));
             }
         }
     }
@@ -79,20 +121,31 @@ fn fragments(t: &mut Text, math: Math, side: &Side, step: &str, name: &str, coun
 }
 
 /// Puts the sums of a warp where the groups' sums come together.
-pub(super) fn put_together(t: &mut Text, cut: &Cut) {
+pub(super) fn put_together(t: &mut Text, cut: &Cut, [left, right]: [&Side; 2]) {
     let [rows, columns] = cut.of_warp();
-    let row = cut.row();
-    t.line("#pragma unroll".into());
-    t.open(format!("for (int i = 0; i < {}; ++i) {{", rows / 16));
-    t.line("#pragma unroll".into());
-    t.open(format!("for (int j = 0; j < {}; ++j) {{", columns / 8));
-    t.line(format!(
-        "float* const to = sums + group * {} + (own_m + i * 16 + lane / 4) * {row} + own_n + j * 8 + lane % 4 * 2;",
-        cut.m * row
-    ));
-    for (i, place) in [0, 1, 8 * row, 8 * row + 1].into_iter().enumerate() {
-        t.line(format!("to[{place}] = sum[i][j][{i}];"));
+    let (row, math) = (cut.row(), cut.math);
+    let [down, across] = [neighbours(math, left, rows / 8), neighbours(math, right, columns / 8)];
+    for eight in 0..rows / 8 {
+        let (i, first) = (eight / 2, eight % 2 * 2);
+        t.open("{".into());
+        let at = place(eight, down, "lane / 4");
+        t.line(format!("float* const to = sums + group * {} + (own_m + {at}) * {row} + own_n;", cut.m * row));
+        // A lane has two columns side by side of each eight: or as many neighbours of one, and then of the other.
+        for j in (0..columns / 8).step_by(across) {
+            let width = across.max(2);
+            for second in 0..if across == 1 { 1 } else { 2 } {
+                let values: Vec<String> = match across {
+                    1 => (0..2).map(|c| format!("sum[{i}][{j}][{}]", first + c)).collect(),
+                    _ => (j..j + across).map(|j| format!("sum[{i}][{j}][{}]", first + second)).collect(),
+                };
+                let column = match across {
+                    1 => format!("{} + lane % 4 * 2", j * 8),
+                    _ => format!("{} + lane % 4 * {} + {}", j * 8, 2 * across, second * across),
+                };
+                let vector = format!("make_float{width}({})", values.join(", "));
+                t.line(format!("*reinterpret_cast<float{width}*>(to + {column}) = {vector};"));
+            }
+        }
+        t.close();
     }
-    t.close();
-    t.close();
 }

@@ -4,6 +4,7 @@
 //! partial sums a second kernel adds, always in a fixed order.
 
 mod cut;
+mod direct;
 mod matrix;
 mod runs;
 mod staging;
@@ -60,7 +61,9 @@ pub(super) fn scratch_bytes(plan: &Plan, nest: &LoopKernel, product: Contraction
 /// How a contraction is cut, with columns along which results lie together.
 fn cut<'a>(plan: &Plan, nest: &LoopKernel, product: Contraction<'a>, tiling: Tiling) -> (Contraction<'a>, Cut) {
     let product = if rows_are_near(nest, &product) { product.turned() } else { product };
-    let cut = Cut::choose(&product, math(plan, nest, &product), tiling);
+    let math = math(plan, nest, &product);
+    let cut = direct::cut(nest, &product, math, tiling);
+    let cut = cut.unwrap_or_else(|| Cut::choose(&product, math, tiling));
     (product, cut)
 }
 
@@ -197,59 +200,69 @@ impl Printed<'_> {
 
     /// The tile kernel.
     fn tiles(&self, entry: &str) -> Source {
-        let Cut { math, m: tm, n: tn, k: tk, groups, parts, .. } = self.cut;
-        let Contraction { batch, k, .. } = self.product;
+        let Cut { math, m: tm, n: tn, groups, parts, .. } = self.cut;
+        let Contraction { batch, .. } = self.product;
         let [mt, nt] = self.cut.tiles(self.product);
         let [left, right] = self.sides();
         let sides = [&left, &right];
-        let staged = (right.at + right.elements()) * math.bytes();
+        let staged = if self.cut.direct { 0 } else { (right.at + right.elements()) * math.bytes() };
         let shared = staged.max(groups * tm * self.cut.row() * 4);
         let (head, bound) = self.signature(entry, (parts > 1).then_some(Access::ReadWrite));
         let mut t = Text { text: head, depth: 1 };
         t.line(format!("__shared__ float4 staged[{}];", shared.div_ceil(16)));
-        t.line(format!("{0}* const shared = reinterpret_cast<{0}*>(staged);", math.cell()));
         t.line("float* const sums = reinterpret_cast<float*>(staged);".into());
-        sides.iter().for_each(|side| side.declare(&mut t));
         t.line("const int thread = threadIdx.x;".into());
         t.line(format!("const int part = blockIdx.x % {parts};"));
         t.line(format!("const int tile = blockIdx.x / {parts};"));
         t.line(format!("const int m0 = tile % {mt} * {tm};"));
         t.line(format!("const int n0 = tile / {mt} % {nt} * {tn};"));
         t.lines(decode(batch, &format!("(tile / {})", mt * nt), |var| self.uses(var, 0) || self.uses(var, 1), None));
+        match self.cut.direct {
+            true => self.multiply_directly(&mut t),
+            false => self.multiply_staged(&mut t, sides),
+        }
+        match math {
+            Math::Scalar => self.put_together(&mut t),
+            Math::Tf32 | Math::Half(_) => matrix::put_together(&mut t, &self.cut, sides),
+        }
+        self.gather(&mut t);
+        t.depth = 0;
+        t.line("}".into());
+        self.source(entry, t.text, parts * mt * nt * batch.extent(), bound)
+    }
+
+    /// The products of all steps, of operands that are staged in shared memory so many steps at a time.
+    fn multiply_staged(&self, t: &mut Text, sides: [&Side; 2]) {
+        let Cut { math, k: tk, .. } = self.cut;
+        let k = &self.product.k;
+        t.line(format!("{0}* const shared = reinterpret_cast<{0}*>(staged);", math.cell()));
+        sides.iter().for_each(|side| side.declare(t));
         let chunk = self.cut.chunk(k.extent());
         t.line(format!("const int k_first = part * {chunk};"));
         t.line(format!("const int k_end = min(k_first + {chunk}, {});", k.extent()));
-        sides.iter().for_each(|side| side.prepare(&mut t));
+        sides.iter().for_each(|side| side.prepare(t));
         match math {
-            Math::Scalar => self.prepare(&mut t),
-            Math::Tf32 | Math::Half(_) => matrix::prepare(&mut t, &self.cut),
+            Math::Scalar => self.prepare(t),
+            Math::Tf32 | Math::Half(_) => matrix::prepare(t, &self.cut),
         }
         // So far all was numbers; from here on the kernel reads what those before it have written.
         t.line("take_turn();".into());
         if sides.iter().any(|side| side.has_steps()) {
             t.line("__syncthreads();".into());
         }
-        sides.iter().for_each(|side| side.fetch(&mut t, "k_first"));
+        sides.iter().for_each(|side| side.fetch(t, "k_first"));
         t.open(format!("for (int k0 = k_first; k0 < k_end; k0 += {tk}) {{"));
-        sides.iter().for_each(|side| side.stage(&mut t));
+        sides.iter().for_each(|side| side.stage(t));
         t.line("__syncthreads();".into());
         t.open(format!("if (k0 + {tk} < k_end) {{"));
-        sides.iter().for_each(|side| side.fetch(&mut t, &format!("k0 + {tk}")));
+        sides.iter().for_each(|side| side.fetch(t, &format!("k0 + {tk}")));
         t.close();
         match math {
-            Math::Scalar => self.multiply(&mut t, sides),
-            Math::Tf32 | Math::Half(_) => matrix::multiply(&mut t, &self.cut, sides),
+            Math::Scalar => self.multiply(t, sides),
+            Math::Tf32 | Math::Half(_) => matrix::multiply(t, &self.cut, sides),
         }
         t.line("__syncthreads();".into());
         t.close();
-        match math {
-            Math::Scalar => self.put_together(&mut t),
-            Math::Tf32 | Math::Half(_) => matrix::put_together(&mut t, &self.cut),
-        }
-        self.gather(&mut t);
-        t.depth = 0;
-        t.line("}".into());
-        self.source(entry, t.text, parts * mt * nt * batch.extent(), bound)
     }
 
     /// Before the loop: what a thread that multiplies for itself has of a tile, and its sums.

@@ -29,8 +29,7 @@ pub(super) struct Side<'a> {
 impl Side<'_> {
     /// Whether steps of the sum, not places of its own axis, lie side by side in device memory.
     pub(super) fn along_k(&self) -> bool {
-        let near = |axis: &Axis| axis.vars.last().is_some_and(|v| self.load.index.coefficient(v.0) == 1);
-        near(&self.printed.product.k) || !near(self.axis)
+        lies_along_k(self.load, &self.printed.product.k, self.axis)
     }
 
     /// The axis of what lies side by side in device memory.
@@ -66,17 +65,7 @@ impl Side<'_> {
     }
 
     fn lie_together(&self, width: usize) -> bool {
-        let Some(&(var, extent)) = self.near_axis().vars.last() else { return false };
-        let whole = |c: i64| c % width as i64 == 0;
-        let Load { index, guards, .. } = self.load;
-        let lets = &self.printed.nest.phases[0].lets;
-        let apart = |a: &Affine| a.coefficient(var) == 0;
-        extent.is_multiple_of(width)
-            && index.coefficient(var) == 1
-            && whole(index.offset)
-            && index.terms.iter().all(|&(v, c)| v == var || whole(c))
-            && guards.iter().all(|g| apart(&g.expr))
-            && lets.iter().all(|l| matches!(l, Let::Div(a, _) | Let::Rem(a, _) if apart(a)))
+        lie_together(&self.printed.nest.phases[0].lets, self.load, self.near_axis(), width)
     }
 
     /// How many elements a thread loads one by one, where runs of them share one address a third of them.
@@ -362,6 +351,26 @@ impl Side<'_> {
         }
         t.close();
     }
+}
+
+/// Whether steps of the sum, not places of the operand's own axis, lie side by side in device memory.
+pub(super) fn lies_along_k(load: &Load, k: &Axis, own: &Axis) -> bool {
+    let near = |axis: &Axis| axis.vars.last().is_some_and(|v| load.index.coefficient(v.0) == 1);
+    near(k) || !near(own)
+}
+
+/// Whether so many elements along an axis lie together, all of them there or none.
+pub(super) fn lie_together(lets: &[Let], load: &Load, near: &Axis, width: usize) -> bool {
+    let Some(&(var, extent)) = near.vars.last() else { return false };
+    let whole = |c: i64| c % width as i64 == 0;
+    let Load { index, guards, .. } = load;
+    let apart = |a: &Affine| a.coefficient(var) == 0;
+    extent.is_multiple_of(width)
+        && index.coefficient(var) == 1
+        && whole(index.offset)
+        && index.terms.iter().all(|&(v, c)| v == var || whole(c))
+        && guards.iter().all(|g| apart(&g.expr))
+        && lets.iter().all(|l| matches!(l, Let::Div(a, _) | Let::Rem(a, _) if apart(a)))
 }
 
 /// The function that derives a variable, of what, and by what.

@@ -3,13 +3,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const unsigned short* b1,
     unsigned short* b3) {
   __shared__ float4 staged[1152];
-  unsigned short* const shared = reinterpret_cast<unsigned short*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
   const int m0 = tile % 32 * 32;
   const int n0 = tile / 32 % 8 * 64;
+  unsigned short* const shared = reinterpret_cast<unsigned short*>(staged);
   const int k_first = part * 64;
   const int k_end = min(k_first + 64, 64);
   uint4 a_next[1];
@@ -89,16 +89,19 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     }
     __syncthreads();
   }
-#pragma unroll
-  for (int i = 0; i < 1; ++i) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      float* const to = sums + group * 2304 + (own_m + i * 16 + lane / 4) * 72 + own_n + j * 8 + lane % 4 * 2;
-      to[0] = sum[i][j][0];
-      to[1] = sum[i][j][1];
-      to[576] = sum[i][j][2];
-      to[577] = sum[i][j][3];
-    }
+  {
+    float* const to = sums + group * 2304 + (own_m + lane / 4) * 72 + own_n;
+    *reinterpret_cast<float2*>(to + 0 + lane % 4 * 2) = make_float2(sum[0][0][0], sum[0][0][1]);
+    *reinterpret_cast<float2*>(to + 8 + lane % 4 * 2) = make_float2(sum[0][1][0], sum[0][1][1]);
+    *reinterpret_cast<float2*>(to + 16 + lane % 4 * 2) = make_float2(sum[0][2][0], sum[0][2][1]);
+    *reinterpret_cast<float2*>(to + 24 + lane % 4 * 2) = make_float2(sum[0][3][0], sum[0][3][1]);
+  }
+  {
+    float* const to = sums + group * 2304 + (own_m + 8 + lane / 4) * 72 + own_n;
+    *reinterpret_cast<float2*>(to + 0 + lane % 4 * 2) = make_float2(sum[0][0][2], sum[0][0][3]);
+    *reinterpret_cast<float2*>(to + 8 + lane % 4 * 2) = make_float2(sum[0][1][2], sum[0][1][3]);
+    *reinterpret_cast<float2*>(to + 16 + lane % 4 * 2) = make_float2(sum[0][2][2], sum[0][2][3]);
+    *reinterpret_cast<float2*>(to + 24 + lane % 4 * 2) = make_float2(sum[0][3][2], sum[0][3][3]);
   }
   __syncthreads();
   for (int at = thread; at < 256; at += 256) {

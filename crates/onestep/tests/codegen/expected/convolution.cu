@@ -4,14 +4,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     float* b2,
     float* b4) {
   __shared__ float4 staged[1024];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
-  __shared__ Ints4 a_steps[32];
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
   const int m0 = tile % 16 * 16;
   const int n0 = tile / 16 % 1 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
+  __shared__ Ints4 a_steps[32];
   const int k_first = part * 72;
   const int k_end = min(k_first + 72, 72);
   for (int at = thread; at < 32; at += 256) {
@@ -203,15 +203,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) k3(
+extern "C" __global__ void __launch_bounds__(256, 2) k2(
     const float* b1,
     const float* b4,
     float* b8) {
   __shared__ float4 staged[1024];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
-  __shared__ Ints8 a_steps[16];
-  __shared__ Ints4 b_steps[64];
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
@@ -219,6 +216,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
   const int n0 = tile / 16 % 1 * 16;
   const int g2 = (tile / 16) / 2;
   const int g4 = (tile / 16) % 2;
+  float* const shared = reinterpret_cast<float*>(staged);
+  __shared__ Ints8 a_steps[16];
+  __shared__ Ints4 b_steps[64];
   const int k_first = part * 32;
   const int k_end = min(k_first + 32, 32);
   for (int at = thread; at < 16; at += 256) {
@@ -432,19 +432,19 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) k4(
+extern "C" __global__ void __launch_bounds__(256, 2) k3(
     const float* b0,
     const float* b4,
     float* b9) {
   __shared__ float4 staged[2560];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
-  __shared__ Ints4 b_steps[256];
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
   const int m0 = tile % 1 * 16;
   const int n0 = tile / 1 % 5 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
+  __shared__ Ints4 b_steps[256];
   const int k_first = part * 256;
   const int k_end = min(k_first + 256, 256);
   float a_next[4][4];

@@ -3,13 +3,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b1,
     float* b2) {
   __shared__ float4 staged[1024];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
   const int m0 = tile % 25 * 16;
   const int n0 = tile / 25 % 1 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 28;
   const int k_end = min(k_first + 28, 27);
   float a_next[1][9];
@@ -211,18 +211,18 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) k3(
+extern "C" __global__ void __launch_bounds__(256, 2) k2(
     const float* b1,
     const float* b3,
     float* b8) {
   __shared__ float4 staged[1024];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
   const int m0 = tile % 25 * 16;
   const int n0 = tile / 25 % 1 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 48;
   const int k_end = min(k_first + 48, 45);
   float a_next[1][5];
@@ -386,18 +386,18 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) k4(
+extern "C" __global__ void __launch_bounds__(256, 2) k3(
     const float* b0,
     const float* b3,
     float* b9) {
   __shared__ float4 staged[1280];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
   const int m0 = tile % 1 * 16;
   const int n0 = tile / 1 % 2 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 400;
   const int k_end = min(k_first + 400, 400);
   for (int at = thread; at < 128; at += 256) {

@@ -3,13 +3,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b1,
     float* workspace) {
   __shared__ float4 staged[1280];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 32;
   const int tile = blockIdx.x / 32;
   const int m0 = tile % 2 * 16;
   const int n0 = tile / 2 % 2 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 128;
   const int k_end = min(k_first + 128, 4096);
   float a_next[2][4];

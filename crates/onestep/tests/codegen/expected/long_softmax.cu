@@ -113,7 +113,7 @@ extern "C" __global__ void __launch_bounds__(256) k2(
   {
     const float e0 = c2;
     if (lane == 0) {
-      b8[4 * g0 + g1] = e0;
+      b8[g0 + 64 * g1] = e0;
     }
   }
 }
@@ -129,10 +129,15 @@ extern "C" __global__ void __launch_bounds__(128) k3(
   const int g0 = item;
   float c2 = 0.0f;
   {
-    for (int row = lane; row < 64; row += 32) {
-      const int r0 = row;
-      const float e0 = b8[g0 + 4 * r0];
-      c2 = c2 + e0;
+    for (int row = lane; row < 32; row += 32) {
+      const int r0_first = row * 2;
+      const Floats2 v0 = *reinterpret_cast<const Floats2*>(b8 + (64 * g0 + r0_first));
+      #pragma unroll
+      for (int part = 0; part < 2; part += 1) {
+        const int r0 = r0_first + part;
+        const float e0 = v0.at[part];
+        c2 = c2 + e0;
+      }
     }
   }
   for (int step = 16; step > 0; step /= 2) {

@@ -4,13 +4,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b3,
     float* b4) {
   __shared__ float4 staged[1024];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
   const int m0 = tile % 2 * 16;
   const int n0 = tile / 2 % 2 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 48;
   const int k_end = min(k_first + 48, 48);
   float a_next[1][4];

@@ -3,13 +3,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b1,
     float* workspace) {
   __shared__ float4 staged[1296];
-  float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 32;
   const int tile = blockIdx.x / 32;
   const int m0 = tile % 2 * 16;
   const int n0 = tile / 2 % 2 * 16;
+  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 128;
   const int k_end = min(k_first + 128, 4096);
   float a_next[2][4];
@@ -109,13 +109,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
         load_matrices(a[i], shared + 0 + (own_m + i * 16 + lane % 16) * 132 + (k + group * 8) + lane / 16 * 4);
       }
       unsigned b[1][4];
-#pragma unroll
-      for (int i = 0; i < 1; ++i) {
-        const float* const from = shared + 2112 + ((k + group * 8) + lane % 4) * 24 + own_n + i * 16 + lane / 4;
-        b[i][0] = __float_as_uint(from[0]);
-        b[i][1] = __float_as_uint(from[96]);
-        b[i][2] = __float_as_uint(from[8]);
-        b[i][3] = __float_as_uint(from[104]);
+      {
+        const float* const from = shared + 2112 + ((k + group * 8) + lane % 4) * 24 + own_n;
+        const float2 at0_0 = *reinterpret_cast<const float2*>(from + 0 + lane / 4 * 2);
+        b[0][0] = __float_as_uint(at0_0.x);
+        b[0][2] = __float_as_uint(at0_0.y);
+        const float2 at1_0 = *reinterpret_cast<const float2*>(from + 96 + lane / 4 * 2);
+        b[0][1] = __float_as_uint(at1_0.x);
+        b[0][3] = __float_as_uint(at1_0.y);
       }
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
@@ -127,16 +128,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     }
     __syncthreads();
   }
-#pragma unroll
-  for (int i = 0; i < 1; ++i) {
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      float* const to = sums + group * 384 + (own_m + i * 16 + lane / 4) * 24 + own_n + j * 8 + lane % 4 * 2;
-      to[0] = sum[i][j][0];
-      to[1] = sum[i][j][1];
-      to[192] = sum[i][j][2];
-      to[193] = sum[i][j][3];
-    }
+  {
+    float* const to = sums + group * 384 + (own_m + lane / 4) * 24 + own_n;
+    *reinterpret_cast<float2*>(to + 0 + lane % 4 * 4 + 0) = make_float2(sum[0][0][0], sum[0][1][0]);
+    *reinterpret_cast<float2*>(to + 0 + lane % 4 * 4 + 2) = make_float2(sum[0][0][1], sum[0][1][1]);
+  }
+  {
+    float* const to = sums + group * 384 + (own_m + 8 + lane / 4) * 24 + own_n;
+    *reinterpret_cast<float2*>(to + 0 + lane % 4 * 4 + 0) = make_float2(sum[0][0][2], sum[0][1][2]);
+    *reinterpret_cast<float2*>(to + 0 + lane % 4 * 4 + 2) = make_float2(sum[0][0][3], sum[0][1][3]);
   }
   __syncthreads();
   for (int at = thread; at < 64; at += 256) {
