@@ -65,11 +65,11 @@ fn cpu_on_two_threads() {
     conforms(&Device::cpu_with_threads(2), Passes::all());
 }
 
-/// What a device without a library runs: every product, convolution and sum as a loop nest.
+/// What a device without a library runs: every product, convolution and sum as a loop nest, with all that can follow it.
 #[test]
 fn cpu_with_nests_for_calls() {
     let cpu = Device::cpu_with_threads(2);
-    conforms_as(&cpu, &Target { nest_work: u64::MAX, ..cpu.target() }, Passes::all());
+    conforms_as(&cpu, &Target { nest_work: u64::MAX, masks: true, ..cpu.target() }, Passes::all());
 }
 
 /// What a device runs whose library has products alone.

@@ -540,6 +540,127 @@ fn a_device_with_convolutions_of_cudnn() {
     );
 }
 
+/// The gradient of what goes into a convolution takes the mask of the ReLU that made it, told from the ReLU's result. With
+/// a stride the mask is a loop of its own.
+#[test]
+fn gradients_of_inputs_take_masks() {
+    let of = |stride: usize, output: &str| {
+        format!(
+            r#"graph {{
+  %0: bf16[2,6,6,8] = input "x"
+  %1: bf16[8,3,3,8] = input "w"
+  %2: bf16[1,1,1,8] = input "b"
+  %3: bf16[16,3,3,8] = input "w2"
+  %4: bf16[{output}] = input "dy"
+  %5: bf16[2,6,6,8] = conv(%0, %1) {{stride=[1,1],padding=[1:1,1:1],dilation=[1,1],groups=1}}
+  %6: bf16[2,6,6,8] = broadcast(%2)
+  %7: bf16[2,6,6,8] = add(%5, %6)
+  %8: bf16[1,1,1,1] = constant {{value=0}}
+  %9: bf16[2,6,6,8] = broadcast(%8)
+  %10: bool[2,6,6,8] = le(%7, %9)
+  %11: bf16[2,6,6,8] = select(%10, %9, %7)
+  %12: bf16[2,6,6,8] = conv_input_grad(%4, %3) {{stride=[{stride},{stride}],padding=[1:1,1:1],dilation=[1,1],groups=1}}
+  %13: bf16[2,6,6,8] = select(%10, %9, %12)
+  return %11 as "y"
+  return %13 as "dx"
+}}"#
+        )
+    };
+    let target = Target { library_convs: 10_000, epilogues: true, masks: true, nest_work: u64::MAX, ..gpu() };
+    check_on(&target, &of(1, "2,6,6,16"), expect![[r#"
+        plan, arena 1280 bytes
+          b0: bf16[576] input 0 "x"
+          b1: bf16[576] input 1 "w"
+          b2: bf16[8] input 2 "b"
+          b3: bf16[1152] input 3 "w2"
+          b4: bf16[1152] input 4 "dy"
+          b5: bf16[576] at 0 "select"
+          b7: bf16[576] output 0 "y"
+          b8: bf16[576] output 1 "dx"
+        k0 conv
+            b5[288, 48, 8, 1] = b0[288, 48, 8, 1], b1[72, 24, 8, 1], b2[1] then bias, relu input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k1 conv_input_grad
+            b8[288, 48, 8, 1] = b4[576, 96, 16, 1], b3[72, 24, 8, 1], b5[288, 48, 8, 1] then mask input=[2, 6, 6, 8] filter=[16, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k2 loop [576] by threads, 256 a workgroup, vectors of 8
+          each:
+            e0: bf16 = b5[g0]
+            b7[g0] = e0
+    "#]]);
+    check_on(&target, &of(2, "2,3,3,16"), expect![[r#"
+        plan, arena 2560 bytes
+          b0: bf16[576] input 0 "x"
+          b1: bf16[576] input 1 "w"
+          b2: bf16[8] input 2 "b"
+          b3: bf16[1152] input 3 "w2"
+          b4: bf16[288] input 4 "dy"
+          b5: bf16[576] at 0 "select"
+          b6: bf16[576] at 1280 "conv_input_grad"
+          b7: bf16[576] output 0 "y"
+          b8: bf16[576] output 1 "dx"
+        k0 conv
+            b5[288, 48, 8, 1] = b0[288, 48, 8, 1], b1[72, 24, 8, 1], b2[1] then bias, relu input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k1 conv_input_grad
+            b6[288, 48, 8, 1] = b4[144, 48, 16, 1], b3[72, 24, 8, 1] input=[2, 6, 6, 8] filter=[16, 3, 3, 8] stride=[2, 2] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k2 loop [576] by threads, 256 a workgroup, vectors of 8
+          each:
+            e0: bf16 = b5[g0]
+            e1: bf16 = 0
+            e2: bool = le e0, e1
+            e3: bf16 = b6[g0]
+            e4: bf16 = select e2, e1, e3
+            b7[g0] = e0
+            b8[g0] = e4
+    "#]]);
+    // What cuDNN does not take has its mask inside its loop.
+    check_on(&Target { library_convs: 0, ..target }, &of(1, "2,6,6,16"), expect![[r#"
+        plan, arena 1280 bytes
+          b0: bf16[576] input 0 "x"
+          b1: bf16[576] input 1 "w"
+          b2: bf16[8] input 2 "b"
+          b3: bf16[1152] input 3 "w2"
+          b4: bf16[1152] input 4 "dy"
+          b5: bf16[576] at 0 "select"
+          b7: bf16[576] output 0 "y"
+          b8: bf16[576] output 1 "dx"
+        k0 loop [2, 6, 6, 8] by matrix tiles, 256 a workgroup
+          over [3, 3, 8]:
+            e0: bf16 = b0[288*g0 + 48*g1 + 8*g2 + 48*r0 + 8*r1 + r2 - 56] if g1 + r0 - 1 in 0..6 and g2 + r1 - 1 in 0..6 else 0
+            e1: f32 = cast e0
+            e2: bf16 = b1[72*g3 + 24*r0 + 8*r1 + r2]
+            e3: f32 = cast e2
+            e4: f32 = mul e1, e3
+            c0 = sum e4
+          each:
+            e0: f32 = c0
+            e1: bf16 = b2[g3]
+            e2: f32 = cast e1
+            e3: f32 = add e0, e2
+            e4: f32 = 0
+            e5: bool = le e3, e4
+            e6: f32 = select e5, e4, e3
+            e7: bf16 = cast e6
+            b5[288*g0 + 48*g1 + 8*g2 + g3] = e7
+            b7[288*g0 + 48*g1 + 8*g2 + g3] = e7
+        k1 loop [2, 6, 6, 8] by matrix tiles, 256 a workgroup
+          over [3, 3, 16]:
+            e0: bf16 = b4[576*g0 + 96*g1 + 16*g2 - 96*r0 - 16*r1 + r2 + 112] if g1 - r0 + 1 in 0..6 and g2 - r1 + 1 in 0..6 else 0
+            e1: f32 = cast e0
+            e2: bf16 = b3[g3 + 24*r0 + 8*r1 + 72*r2]
+            e3: f32 = cast e2
+            e4: f32 = mul e1, e3
+            c0 = sum e4
+          each:
+            e0: f32 = c0
+            e1: bf16 = b5[288*g0 + 48*g1 + 8*g2 + g3]
+            e2: f32 = cast e1
+            e3: f32 = 0
+            e4: bool = le e2, e3
+            e5: f32 = select e4, e3, e0
+            e6: bf16 = cast e5
+            b8[288*g0 + 48*g1 + 8*g2 + g3] = e6
+    "#]]);
+}
+
 #[test]
 fn a_small_filters_gradient_is_not_for_cudnn() {
     let graph = r#"graph {
