@@ -79,6 +79,14 @@ fn cpu_with_nests_for_calls_but_products() {
     conforms_as(&cpu, &Target { nest_work: u64::MAX, library_dots: 1, ..cpu.target() }, Passes::all());
 }
 
+/// What a device of many threads runs: sums by columns compute what they add, here however few columns there are.
+#[test]
+fn cpu_with_sums_that_compute_what_they_add() {
+    let cpu = Device::cpu_with_threads(2);
+    let target = Target { workgroup: 2, reduce_lanes: 1, nest_work: u64::MAX, library_dots: 1, ..cpu.target() };
+    conforms_as(&cpu, &target, Passes::all());
+}
+
 #[test]
 fn cpu_with_each_pass_off() {
     for name in Passes::NAMES {

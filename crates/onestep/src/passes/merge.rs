@@ -143,7 +143,7 @@ impl<'a> Merger<'a> {
 }
 
 /// Both sorted lists as one.
-fn union<T: Ord + Clone>(a: &[T], b: &[T]) -> Vec<T> {
+pub(super) fn union<T: Ord + Clone>(a: &[T], b: &[T]) -> Vec<T> {
     let mut all = [a, b].concat();
     all.sort_unstable();
     all.dedup();

@@ -212,7 +212,8 @@ pub(super) fn layers(s: &mut Suite) {
         let dhidden = g.add_op(dot(false, true), &[dy, w2]);
         let dhidden = g.select(below, zero, dhidden);
         let dw = g.add_op(dot(true, false), &[x, dhidden]);
-        vec![y, dw2, dw]
+        let dbias = g.sum(dhidden, &[0]);
+        vec![y, dw2, dw, dbias]
     });
 }
 
