@@ -192,7 +192,7 @@ pub(super) fn layers(s: &mut Suite) {
             let (x, w) = (uniform(dtype, [2, 6, 5, 8], 1, -1.0, 1.0), uniform(dtype, [8, 3, 3, 8], 2, -1.0, 1.0));
             let w2 = uniform(dtype, [16, 3, 3, 8], 4, -1.0, 1.0);
             let inputs = vec![x, w, literal(dtype, [1, 1, 1, 8], &bias), w2, literal(dtype, shape, &dy)];
-            s.add("masked gradient of a convolution", 144, inputs, |g, x| {
+            s.add("special masked gradient of a convolution", 144, inputs, |g, x| {
                 let sum = g.add_op(Op::Conv(spec.clone()), &x[..2]);
                 let (below, zero, y) = positive_part(g, sum, x[2]);
                 let input = g.shape(y).clone();
