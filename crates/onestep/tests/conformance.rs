@@ -65,11 +65,11 @@ fn cpu_on_two_threads() {
     conforms(&Device::cpu_with_threads(2), Passes::all());
 }
 
-/// What a device without a library runs: every product, convolution and sum as a loop nest.
+/// What a device without a library runs: every product, convolution and sum as a loop nest, with all that can follow it.
 #[test]
 fn cpu_with_nests_for_calls() {
     let cpu = Device::cpu_with_threads(2);
-    conforms_as(&cpu, &Target { nest_work: u64::MAX, ..cpu.target() }, Passes::all());
+    conforms_as(&cpu, &Target { nest_work: u64::MAX, masks: true, ..cpu.target() }, Passes::all());
 }
 
 /// What a device runs whose library has products alone.
@@ -77,6 +77,14 @@ fn cpu_with_nests_for_calls() {
 fn cpu_with_nests_for_calls_but_products() {
     let cpu = Device::cpu_with_threads(1);
     conforms_as(&cpu, &Target { nest_work: u64::MAX, library_dots: 1, ..cpu.target() }, Passes::all());
+}
+
+/// What a device of many threads runs: sums by columns compute what they add, here however few columns there are.
+#[test]
+fn cpu_with_sums_that_compute_what_they_add() {
+    let cpu = Device::cpu_with_threads(2);
+    let target = Target { workgroup: 2, reduce_lanes: 1, nest_work: u64::MAX, library_dots: 1, ..cpu.target() };
+    conforms_as(&cpu, &target, Passes::all());
 }
 
 #[test]

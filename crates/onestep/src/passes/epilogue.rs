@@ -1,5 +1,5 @@
 //! Finds what a matrix product or a convolution can do to its results before it stores them: add a number for
-//! each column or channel, and take the positive part. What lies between is then never stored.
+//! each column or channel, take the positive part, or apply the gradient of that. What lies between is then never stored.
 
 use super::views::strided;
 use crate::ir::{Binary, Compare, DType, Graph, NodeId, Op};
@@ -10,9 +10,11 @@ pub(super) struct Folded {
     /// The product or convolution.
     pub root: NodeId,
     /// What is added, already stretched to the result's shape.
-    pub bias: NodeId,
+    pub bias: Option<NodeId>,
     /// Whether negative results become 0.
     pub relu: bool,
+    /// The result of another that tells by its sign which results become 0.
+    pub mask: Option<NodeId>,
 }
 
 /// For each node, the library kernel that computes it together with ops below it; and whether a node is only
@@ -22,40 +24,64 @@ pub(super) struct Epilogues {
     inside: Vec<bool>,
 }
 
+/// Who reads what.
+struct Users {
+    /// The live users of each node, in order, without repeats.
+    of: Vec<Vec<NodeId>>,
+    /// Whether a node is a result of the program, which has a reader besides its users.
+    is_root: Vec<bool>,
+}
+
 impl Epilogues {
     /// None at all.
     pub(super) fn none(graph: &Graph) -> Self {
         Epilogues { folded: vec![None; graph.len()], inside: vec![false; graph.len()] }
     }
 
-    /// All that a graph has.
-    pub(super) fn find(graph: &Graph, live: &[bool]) -> Self {
+    /// All that a graph has, masks if they are wanted.
+    pub(super) fn find(graph: &Graph, live: &[bool], masks: bool) -> Self {
         let mut all = Epilogues::none(graph);
-        let users = users(graph, live);
-        // A result of the program has a reader besides its users.
-        let mut is_root = vec![false; graph.len()];
-        graph.roots().for_each(|n| is_root[n.index()] = true);
-        let only = |id: NodeId, expected: &[NodeId]| !is_root[id.index()] && users[id.index()] == expected;
-        for (root, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
-            if !matches!(node.op, Op::Dot { .. } | Op::Conv(_))
-                || !matches!(node.dtype, DType::F32 | DType::BF16 | DType::F16)
-            {
-                continue;
-            }
-            let &[sum] = users[root.index()].as_slice() else { continue };
-            let Some(bias) = bias(graph, root, sum).filter(|_| only(root, &[sum])) else { continue };
+        let users = Users::new(graph, live);
+        let roots = |fits: fn(&Op) -> bool| {
+            let float = |dtype| matches!(dtype, DType::F32 | DType::BF16 | DType::F16);
+            graph.nodes().filter(move |(id, node)| live[id.index()] && fits(&node.op) && float(node.dtype)).map(|n| n.0)
+        };
+        // For each comparison of a ReLU that is folded, its result, which tells the same.
+        let mut told = vec![None; graph.len()];
+        for root in roots(|op| matches!(op, Op::Dot { .. } | Op::Conv(_))) {
+            let Some(sum) = users.only(root) else { continue };
+            let Some(bias) = bias(graph, root, sum) else { continue };
             all.inside[root.index()] = true;
             let mut out = sum;
-            if let [mask, positive] = users[sum.index()][..]
+            if let [mask, positive] = users.of[sum.index()][..]
                 && is_positive_part(graph, sum, mask, positive)
-                && only(sum, &[mask, positive])
-                && !is_root[mask.index()]
-                && users[mask.index()].iter().all(|&user| user >= positive)
+                && !users.is_root[sum.index()]
+                && !users.is_root[mask.index()]
+                && users.of[mask.index()].iter().all(|&user| user >= positive)
             {
                 all.inside[sum.index()] = true;
+                told[mask.index()] = Some(positive);
                 out = positive;
             }
-            all.folded[out.index()] = Some(Folded { root, bias, relu: out != sum });
+            all.folded[out.index()] = Some(Folded { root, bias: Some(bias), relu: out != sum, mask: None });
+        }
+        if !masks {
+            return all;
+        }
+        // With a stride, what computes gradient and mask together is slower than one after the other.
+        let unstrided =
+            |op: &Op| matches!(op, Op::ConvInputGrad { spec, .. } if spec.stride.iter().all(|&stride| stride == 1));
+        for root in roots(unstrided) {
+            let Some(out) = users.only(root) else { continue };
+            let node = graph.node(out);
+            let (Op::Select, &[mask, zero, value]) = (&node.op, node.inputs.as_slice()) else { continue };
+            if let Some(positive) = told[mask.index()]
+                && value == root
+                && is_zero(graph, zero)
+            {
+                all.inside[root.index()] = true;
+                all.folded[out.index()] = Some(Folded { root, bias: None, relu: false, mask: Some(positive) });
+            }
         }
         all
     }
@@ -71,18 +97,29 @@ impl Epilogues {
     }
 }
 
-/// The live users of each node, in order, without repeats.
-fn users(graph: &Graph, live: &[bool]) -> Vec<Vec<NodeId>> {
-    let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); graph.len()];
-    for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
-        for input in node.operands() {
-            let list = &mut users[input.index()];
-            if list.last() != Some(&id) {
-                list.push(id);
+impl Users {
+    fn new(graph: &Graph, live: &[bool]) -> Self {
+        let mut of: Vec<Vec<NodeId>> = vec![Vec::new(); graph.len()];
+        for (id, node) in graph.nodes().filter(|(id, _)| live[id.index()]) {
+            for input in node.operands() {
+                let list = &mut of[input.index()];
+                if list.last() != Some(&id) {
+                    list.push(id);
+                }
             }
         }
+        let mut is_root = vec![false; graph.len()];
+        graph.roots().for_each(|n| is_root[n.index()] = true);
+        Users { of, is_root }
     }
-    users
+
+    /// The only reader of a node, if it has one.
+    fn only(&self, id: NodeId) -> Option<NodeId> {
+        match self.of[id.index()][..] {
+            [user] if !self.is_root[id.index()] => Some(user),
+            _ => None,
+        }
+    }
 }
 
 /// What `sum` adds to `root`, if that is one stored number for each element of the last axis.

@@ -23,7 +23,10 @@ const EXPRESSION_LIMIT: u32 = 200;
 /// Builds the plan's buffers and kernels. With `fuse` off every computed value is stored.
 pub(super) fn build(graph: &Graph, target: &Target, fuse: bool) -> Plan {
     let live = graph.live();
-    let epilogues = if fuse && target.epilogues { Epilogues::find(graph, &live) } else { Epilogues::none(graph) };
+    let epilogues = match fuse && target.epilogues {
+        true => Epilogues::find(graph, &live, target.masks),
+        false => Epilogues::none(graph),
+    };
     let mut stored = choose(graph, &live, &epilogues, fuse);
     let choices = if fuse { choices(graph, &live, &mut stored) } else { vec![None; graph.len()] };
     let mut plan = Plan::default();
@@ -50,8 +53,10 @@ pub(super) fn build(graph: &Graph, target: &Target, fuse: bool) -> Plan {
                 let epilogue = epilogues.folded(id);
                 match library(&places, &stored, epilogue.map_or(id, |e| e.root), out) {
                     Some(mut kind) => {
-                        if let Some(Folded { bias, relu, .. }) = epilogue {
-                            kind.set_epilogue(Epilogue { bias: Some(vector(&places, &stored, bias)), relu });
+                        if let Some(Folded { bias, relu, mask, .. }) = epilogue {
+                            let bias = bias.map(|bias| vector(&places, &stored, bias));
+                            let mask = mask.map(|mask| operand(&places, &stored, mask, false));
+                            kind.set_epilogue(Epilogue { bias, relu, mask });
                         }
                         let inputs = graph.node(epilogue.map_or(id, |e| e.root)).inputs.iter();
                         let passed = inputs.flat_map(|&x| below(graph, &stored, x)).filter(|x| !stored[x.index()]);
@@ -157,7 +162,7 @@ fn choose(graph: &Graph, live: &[bool], epilogues: &Epilogues, fuse: bool) -> Ve
             stored[id.index()] = false;
         } else if let Some(folded) = epilogues.folded(id) {
             stored[id.index()] = true;
-            if let Some(bias) = strided(graph, folded.bias, &stored) {
+            if let Some(bias) = folded.bias.and_then(|bias| strided(graph, bias, &stored)) {
                 stored[bias.base.index()] = true;
             }
             // What is read to compute the root was found when it was visited.

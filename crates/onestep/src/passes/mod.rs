@@ -1,6 +1,7 @@
 //! From a graph to a plan. [`compile`] reads as the list of passes; each can be switched off by name and
 //! the numbers must still agree, which is how a miscompile is found.
 
+mod absorb;
 mod collapse;
 mod epilogue;
 mod events;
@@ -150,6 +151,7 @@ pub fn compile_in(precision: Precision, graph: &Graph, target: &Target, passes: 
         collapse::collapse_all(&mut plan);
         split::split(&mut plan, target);
         collapse::collapse_all(&mut plan);
+        absorb::absorb(&mut plan, target);
         strips::mark(&mut plan, target);
     }
     if passes.workers {

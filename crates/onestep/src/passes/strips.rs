@@ -127,7 +127,9 @@ fn accesses(plan: &Plan, kernel: &Kernel, count: usize) -> Option<Vec<Access>> {
                 };
                 let of_weights = *direction == ConvDirection::FilterGrad;
                 let own = [access(a, false, true), access(b, false, of_weights), access(out, true, !of_weights)];
-                Some(own.into_iter().chain(epilogue.bias.iter().map(|bias| access(bias, false, false))).collect())
+                let bias = epilogue.bias.iter().map(|bias| access(bias, false, false));
+                let mask = epilogue.mask.iter().map(|mask| access(mask, false, true));
+                Some(own.into_iter().chain(bias).chain(mask).collect())
             }
             _ => None,
         },

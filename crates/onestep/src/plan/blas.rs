@@ -77,7 +77,7 @@ impl LibraryKernel {
             let first = usize::try_from(bias.offset).unwrap_or(1) * bias.dtype.size();
             bias.dtype == out.dtype && bias.strides == [1] && first.is_multiple_of(BIAS_ALIGNMENT)
         });
-        if !dtypes || !bias || extents.contains(&0) {
+        if !dtypes || !bias || epilogue.mask.is_some() || extents.contains(&0) {
             return None;
         }
         let product = BlasProduct {
@@ -153,7 +153,7 @@ mod tests {
             let mut biased = good.clone();
             for (offset, of, want) in [(0, dtype, true), (8, dtype, true), (1, dtype, false), (0, DType::F64, false)] {
                 let bias = Operand { buffer: BufferId(1), dtype: of, offset, strides: vec![1] };
-                biased.set_epilogue(Epilogue { bias: Some(bias), relu: true });
+                biased.set_epilogue(Epilogue { bias: Some(bias), relu: true, mask: None });
                 assert_eq!(taken(&biased), want);
             }
         }

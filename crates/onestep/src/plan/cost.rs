@@ -2,7 +2,8 @@
 //! what a device does besides (packing, padding, recomputing).
 
 use super::{
-    Affine, BufferId, Expr, Guard, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out, Phase, Plan, Var,
+    Affine, BufferId, ConvDirection, Expr, Guard, Kernel, KernelKind, Let, LibraryKernel, LoopKernel, Operand, Out,
+    Phase, Plan, Var,
 };
 
 /// Bytes of buffers that a kernel touches. An element counts once, however often it is loaded, and counts in both
@@ -23,8 +24,8 @@ impl Kernel {
     /// (+, max, exp, …), each comparison, selection, random number and each value that is folded counts 1 at each
     /// point, whatever its dtype; loads, casts, index arithmetic and range checks count nothing. A matrix product
     /// counts 2·b·m·n·k. A convolution counts, in each direction, 2 for each pair of an output element and a weight
-    /// that makes it, those on padding included. What an epilogue
-    /// does to a result counts 1 each. A running sum and a scattered add count 1 for each addition.
+    /// that makes it, those on padding included. What an epilogue does to a result counts 1 each. A running sum and a
+    /// scattered add count 1 for each addition.
     pub fn flops(&self) -> u64 {
         match &self.kind {
             KernelKind::Loop(kernel) => kernel.phases.iter().map(|phase| phase.flops(&kernel.grid)).sum(),
@@ -101,17 +102,18 @@ impl LibraryKernel {
         }
     }
 
-    /// Elements of a bias.
-    fn out_channels(&self) -> usize {
+    /// Elements of the bias or of the mask that an epilogue reads.
+    fn epilogue_elements(&self) -> usize {
         match self {
             LibraryKernel::Dot { extents: [_, _, n, _], .. } => *n,
+            LibraryKernel::Conv { direction: ConvDirection::InputGrad, input, .. } => input.iter().product(),
             LibraryKernel::Conv { filter, .. } => filter[0],
             LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => 0,
         }
     }
 
     fn epilogue_flops(&self) -> u64 {
-        let ops = self.epilogue().map_or(0, |e| e.bias.is_some() as usize + e.relu as usize);
+        let ops = self.epilogue().map_or(0, |e| e.reads().count() + e.relu as usize);
         (ops * self.written()) as u64
     }
 
@@ -119,13 +121,13 @@ impl LibraryKernel {
     fn access(&self, read: Option<usize>, operand: &Operand) -> Access {
         let extents = match (self, read) {
             (LibraryKernel::Dot { .. } | LibraryKernel::Conv { .. }, Some(2)) => {
-                return Access::dense(operand, self.out_channels());
+                return Access::dense(operand, self.epilogue_elements());
             }
             (LibraryKernel::Dot { extents: [b, m, _, k], .. }, Some(0)) => vec![*b, *m, *k],
             (LibraryKernel::Dot { extents: [b, _, n, k], .. }, Some(_)) => vec![*b, *k, *n],
             (LibraryKernel::Dot { extents: [b, m, n, _], .. }, None) => vec![*b, *m, *n],
             (LibraryKernel::Conv { direction, input, filter, output, .. }, read) => {
-                use super::ConvDirection::{FilterGrad, Forward, InputGrad};
+                use ConvDirection::{FilterGrad, Forward, InputGrad};
                 let shape = match (direction, read) {
                     (Forward | FilterGrad, Some(0)) | (InputGrad, None) => input,
                     (Forward, Some(_)) | (FilterGrad, None) => filter,

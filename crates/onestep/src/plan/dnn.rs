@@ -19,7 +19,8 @@ pub struct DnnConvolution<'a> {
     pub filter: DnnTensor<'a>,
     /// The result, or its gradient: `[batch, height, width, filters]`.
     pub output: DnnTensor<'a>,
-    /// What happens to results, forward only; a bias has their dtype and an element for each filter.
+    /// What happens to results: forward a bias of their dtype with an element for each filter, and a ReLU; to the
+    /// input's gradient a dense mask of its dtype.
     pub epilogue: &'a Epilogue,
 }
 
@@ -75,9 +76,10 @@ impl LibraryKernel {
         });
         let even = spec.groups == 1 && spec.padding.iter().all(|(low, high)| low == high);
         let some = [input, filter, output].iter().all(|shape| !shape.contains(&0));
-        let aligned = [a, b, out].into_iter().chain(&epilogue.bias).all(is_aligned);
+        let aligned = [a, b, out].into_iter().chain(epilogue.reads()).all(is_aligned);
         let bias = epilogue.bias.as_ref().is_none_or(|bias| bias.dtype == out.dtype && bias.strides == [1]);
-        let taken = dtypes && vectors && even && some && aligned && bias;
+        let mask = epilogue.mask.as_ref().is_none_or(|mask| mask.dtype == out.dtype);
+        let taken = dtypes && vectors && even && some && aligned && bias && mask;
         taken.then_some(convolution)
     }
 }
@@ -156,8 +158,11 @@ mod tests {
             for (offset, of, want) in [(0, dtype, true), (8, dtype, true), (1, dtype, false), (0, DType::F64, false)] {
                 let mut biased = convolution(Forward, dtype, dtype);
                 let bias = Operand { offset, strides: vec![1], ..operand(of) };
-                biased.set_epilogue(Epilogue { bias: Some(bias), relu: true });
+                biased.set_epilogue(Epilogue { bias: Some(bias), relu: true, mask: None });
                 assert_eq!(taken(&biased), want);
+                let mut masked = convolution(InputGrad, dtype, dtype);
+                masked.set_epilogue(Epilogue { mask: Some(Operand { offset, ..operand(of) }), ..Epilogue::default() });
+                assert_eq!(taken(&masked), want);
             }
         }
         // Sums stay f32 where a filter's gradient wants them; nowhere else are two dtypes mixed.

@@ -270,7 +270,8 @@ pub enum LibraryKernel {
         operands: [Operand; 2],
         /// The tensor written.
         out: Operand,
-        /// What happens to results before they are stored, forward only; a bias has an element for each channel.
+        /// What happens to results before they are stored: forward bias and ReLU, where the bias has an element for
+        /// each channel; a mask where the input's gradient is computed.
         epilogue: Epilogue,
     },
     /// Running sum along the middle axis of `[outer, n, inner]`, dense.
@@ -308,6 +309,21 @@ pub struct Epilogue {
     pub bias: Option<Operand>,
     /// Makes what is not above 0 a 0; NaN stays.
     pub relu: bool,
+    /// Makes 0 of every result whose element of this tensor, laid out like the result, is not above 0; where that is
+    /// NaN the result stays. Behind the gradient of a convolution's input it is the gradient of the ReLU that made the
+    /// input. Only such gradients have one, without strides, and only where [`Target::masks`](super::Target::masks).
+    pub mask: Option<Operand>,
+}
+
+impl Epilogue {
+    /// The operands that it reads, in the order of its operations.
+    pub fn reads(&self) -> impl Iterator<Item = &Operand> {
+        self.bias.iter().chain(&self.mask)
+    }
+
+    fn reads_mut(&mut self) -> impl Iterator<Item = &mut Operand> {
+        self.bias.iter_mut().chain(&mut self.mask)
+    }
 }
 
 /// Which tensor of a convolution is computed.
@@ -337,8 +353,8 @@ impl LibraryKernel {
     /// The operands read.
     pub fn reads(&self) -> Vec<&Operand> {
         match self {
-            LibraryKernel::Dot { lhs, rhs, epilogue, .. } => [lhs, rhs].into_iter().chain(&epilogue.bias).collect(),
-            LibraryKernel::Conv { operands, epilogue, .. } => operands.iter().chain(&epilogue.bias).collect(),
+            LibraryKernel::Dot { lhs, rhs, epilogue, .. } => [lhs, rhs].into_iter().chain(epilogue.reads()).collect(),
+            LibraryKernel::Conv { operands, epilogue, .. } => operands.iter().chain(epilogue.reads()).collect(),
             LibraryKernel::CumSum { x, .. } => vec![x],
             LibraryKernel::ScatterAdd { base, index, updates, .. } => vec![base, index, updates],
         }
@@ -396,10 +412,10 @@ impl LibraryKernel {
     pub fn operands_mut(&mut self) -> Vec<&mut Operand> {
         match self {
             LibraryKernel::Dot { lhs, rhs, out, epilogue, .. } => {
-                [lhs, rhs].into_iter().chain(&mut epilogue.bias).chain([out]).collect()
+                [lhs, rhs].into_iter().chain(epilogue.reads_mut()).chain([out]).collect()
             }
             LibraryKernel::Conv { operands: [a, b], out, epilogue, .. } => {
-                [a, b].into_iter().chain(&mut epilogue.bias).chain([out]).collect()
+                [a, b].into_iter().chain(epilogue.reads_mut()).chain([out]).collect()
             }
             LibraryKernel::CumSum { x, out, .. } => vec![x, out],
             LibraryKernel::ScatterAdd { base, index, updates, out, .. } => vec![base, index, updates, out],

@@ -147,6 +147,8 @@ pub struct Target {
     pub reduce_lanes: usize,
     /// Whether products and convolutions take an [`Epilogue`].
     pub epilogues: bool,
+    /// Whether gradients of convolutions' inputs take an [`Epilogue::mask`] too.
+    pub masks: bool,
     /// Bytes of cache that a run of kernels may fill when it goes through a batch strip by strip. 0: no strips.
     pub strip_bytes: usize,
     /// Threads that run in step and exchange values cheaply (a power of two): a warp, a subgroup.
@@ -189,6 +191,7 @@ impl Default for Target {
             row_limit: 4096,
             reduce_lanes: 512,
             epilogues: false,
+            masks: false,
             strip_bytes: 0,
             subgroup: 1,
             workgroup: 1,

@@ -26,7 +26,7 @@ impl LibraryKernel {
                 let conv = Windows { spec, input, filter, output };
                 match direction {
                     ConvDirection::Forward => conv.forward(operands, out, epilogue),
-                    ConvDirection::InputGrad => conv.input_grad(operands, out),
+                    ConvDirection::InputGrad => conv.input_grad(operands, out, epilogue),
                     ConvDirection::FilterGrad => conv.filter_grad(operands, out),
                 }
             }
@@ -171,18 +171,27 @@ impl Nest {
         let index = at.iter().zip(&out.strides).fold(start, |sum, (at, &stride)| sum.plus(at, stride));
         self.next_phase();
         let mut value = self.add(Expr::Carry(0), self.wide);
-        if let Some((Epilogue { bias, relu }, place)) = epilogue {
+        if let Some((Epilogue { bias, relu, mask }, place)) = epilogue {
             if let Some(bias) = bias {
                 let bias = self.load(bias, &[place], Vec::new());
                 value = self.add(Expr::Binary(Binary::Add, value, bias), self.wide);
             }
             if *relu {
-                let zero = self.add(Expr::Const(0.0), self.wide);
-                let below = self.add(Expr::Compare(Compare::Le, value, zero), DType::Bool);
-                value = self.add(Expr::Select(below, zero, value), self.wide);
+                value = self.zero_where_not_above(value, value);
+            }
+            if let Some(mask) = mask {
+                let sign = self.load_at(mask, index.clone().shifted(mask.offset - out.offset), Vec::new());
+                value = self.zero_where_not_above(sign, value);
             }
         }
         self.store(out, index, value)
+    }
+
+    /// 0 where `sign` is at most 0, else the value.
+    fn zero_where_not_above(&mut self, sign: ExprId, value: ExprId) -> ExprId {
+        let zero = self.add(Expr::Const(0.0), self.wide);
+        let below = self.add(Expr::Compare(Compare::Le, sign, zero), DType::Bool);
+        self.add(Expr::Select(below, zero, value), self.wide)
     }
 
     fn finish_dense(self, out: &Operand, shape: &[usize], at: &[Affine]) -> LoopKernel {
@@ -264,7 +273,7 @@ impl Windows<'_> {
     /// Each element of the input collects from the windows that saw it. Along an axis with a stride, elements that are
     /// a whole number of strides apart are seen through the same taps: the axis is walked as those sets of elements,
     /// each with its own few taps, where it divides into them, and else through all taps, most of which miss.
-    fn input_grad(&self, [dy, w]: &[Operand; 2], out: &Operand) -> LoopKernel {
+    fn input_grad(&self, [dy, w]: &[Operand; 2], out: &Operand, epilogue: &Epilogue) -> LoopKernel {
         let (s, [ci, co]) = (self.spatial(), self.channels());
         let apart = |i: usize| {
             let stride = self.spec.stride[i];
@@ -329,8 +338,9 @@ impl Windows<'_> {
         let dy = nest.load_dense(dy, self.output, &at_dy, guards);
         let weight = nest.load_dense(w, self.filter, &[vec![result], tap, vec![c.clone()]].concat(), there);
         nest.multiply(dy, weight);
-        let place = dense(self.input, &[vec![batch], at, vec![Self::channel(&group, &c, ci)]].concat());
-        nest.finish(&Operand { strides: vec![1], ..out.clone() }, &[place], None)
+        let result = Self::channel(&group, &c, ci);
+        let place = dense(self.input, &[vec![batch], at, vec![result.clone()]].concat());
+        nest.finish(&Operand { strides: vec![1], ..out.clone() }, &[place], Some((epilogue, result)))
     }
 
     fn filter_grad(&self, [x, dy]: &[Operand; 2], out: &Operand) -> LoopKernel {

@@ -170,9 +170,9 @@ impl fmt::Display for LibraryKernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reads = joined(&self.reads(), ", ");
         write!(f, "    {} = {reads}", self.out())?;
-        if let Some(Epilogue { bias, relu }) = self.epilogue() {
-            let then = [(bias.is_some(), "bias"), (*relu, "relu")].into_iter().filter(|t| t.0).map(|t| t.1);
-            let then: Vec<&str> = then.collect();
+        if let Some(Epilogue { bias, relu, mask }) = self.epilogue() {
+            let then = [(bias.is_some(), "bias"), (*relu, "relu"), (mask.is_some(), "mask")];
+            let then: Vec<&str> = then.into_iter().filter(|t| t.0).map(|t| t.1).collect();
             if !then.is_empty() {
                 write!(f, " then {}", then.join(", "))?;
             }

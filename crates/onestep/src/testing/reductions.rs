@@ -182,6 +182,24 @@ pub(super) fn layers(s: &mut Suite) {
             let sum = g.add_op(Op::Conv(spec.clone()), &x[..2]);
             vec![positive_part(g, sum, x[2]).2]
         });
+        // The gradient of what goes into a second convolution, with NaN in what comes back and in what it is masked by.
+        for (stride, dilation) in [(1, 1), (1, 2), (2, 1)] {
+            let after =
+                ConvSpec { stride: vec![stride; 2], padding: vec![(2, 2); 2], dilation: vec![dilation; 2], groups: 1 };
+            let shape = sound(infer::conv_output(&[2, 6, 5, 8].into(), &[16, 3, 3, 8].into(), &after));
+            let mut dy = uniform(dtype, shape.clone(), 5, -1.0, 1.0).to_f64();
+            dy[0] = f64::NAN;
+            let (x, w) = (uniform(dtype, [2, 6, 5, 8], 1, -1.0, 1.0), uniform(dtype, [8, 3, 3, 8], 2, -1.0, 1.0));
+            let w2 = uniform(dtype, [16, 3, 3, 8], 4, -1.0, 1.0);
+            let inputs = vec![x, w, literal(dtype, [1, 1, 1, 8], &bias), w2, literal(dtype, shape, &dy)];
+            s.add("special masked gradient of a convolution", 144, inputs, |g, x| {
+                let sum = g.add_op(Op::Conv(spec.clone()), &x[..2]);
+                let (below, zero, y) = positive_part(g, sum, x[2]);
+                let input = g.shape(y).clone();
+                let dx = g.add_op(Op::ConvInputGrad { spec: after.clone(), input }, &[x[4], x[3]]);
+                vec![y, g.select(below, zero, dx)]
+            });
+        }
     }
     let of = |shape: &[usize], seed| uniform(DType::F32, shape, seed, -1.0, 1.0);
     let inputs = vec![of(&[48, 40], 1), of(&[40, 64], 2), of(&[1, 64], 3), of(&[64, 24], 4), of(&[48, 24], 5)];
@@ -194,7 +212,8 @@ pub(super) fn layers(s: &mut Suite) {
         let dhidden = g.add_op(dot(false, true), &[dy, w2]);
         let dhidden = g.select(below, zero, dhidden);
         let dw = g.add_op(dot(true, false), &[x, dhidden]);
-        vec![y, dw2, dw]
+        let dbias = g.sum(dhidden, &[0]);
+        vec![y, dw2, dw, dbias]
     });
 }
 

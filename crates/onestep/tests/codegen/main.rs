@@ -103,6 +103,7 @@ fn a_reduction_in_two_stages() {
 fn sums_of_several_columns_by_each_thread() {
     check(&programs::columns(), Language::Cuda, expect_file!["expected/columns.cu"]);
     check(&programs::columns(), WGSL, expect_file!["expected/columns.wgsl"]);
+    check(&programs::stored_columns(), Language::Cuda, expect_file!["expected/stored_columns.cu"]);
 }
 
 #[test]

@@ -89,6 +89,14 @@ pub fn columns() -> OpCase {
     })
 }
 
+/// Sums of so many columns of what is stored too, and too dear to be computed twice.
+pub fn stored_columns() -> OpCase {
+    traced("stored columns", 12, |t| {
+        let z = t.input("x", [12, 1 << 17], DType::BF16).tanh().exp();
+        vec![z.clone(), z.cast(F32).sum(0..1)]
+    })
+}
+
 /// A linear layer with a ReLU over so many features.
 pub fn product(features: usize) -> OpCase {
     traced("product", features, |t| {
@@ -266,6 +274,7 @@ pub fn all() -> Vec<OpCase> {
         convolution(),
         bias_gradient(),
         columns(),
+        stored_columns(),
         softmax(10, 100),
         softmax(4, 8192),
         softmax(600, 2048),

@@ -540,6 +540,248 @@ fn a_device_with_convolutions_of_cudnn() {
     );
 }
 
+/// The gradient of what goes into a convolution takes the mask of the ReLU that made it, told from the ReLU's result. With
+/// a stride the mask is a loop of its own.
+#[test]
+fn gradients_of_inputs_take_masks() {
+    let of = |stride: usize, output: &str| {
+        format!(
+            r#"graph {{
+  %0: bf16[2,6,6,8] = input "x"
+  %1: bf16[8,3,3,8] = input "w"
+  %2: bf16[1,1,1,8] = input "b"
+  %3: bf16[16,3,3,8] = input "w2"
+  %4: bf16[{output}] = input "dy"
+  %5: bf16[2,6,6,8] = conv(%0, %1) {{stride=[1,1],padding=[1:1,1:1],dilation=[1,1],groups=1}}
+  %6: bf16[2,6,6,8] = broadcast(%2)
+  %7: bf16[2,6,6,8] = add(%5, %6)
+  %8: bf16[1,1,1,1] = constant {{value=0}}
+  %9: bf16[2,6,6,8] = broadcast(%8)
+  %10: bool[2,6,6,8] = le(%7, %9)
+  %11: bf16[2,6,6,8] = select(%10, %9, %7)
+  %12: bf16[2,6,6,8] = conv_input_grad(%4, %3) {{stride=[{stride},{stride}],padding=[1:1,1:1],dilation=[1,1],groups=1}}
+  %13: bf16[2,6,6,8] = select(%10, %9, %12)
+  return %11 as "y"
+  return %13 as "dx"
+}}"#
+        )
+    };
+    let target = Target { library_convs: 10_000, epilogues: true, masks: true, nest_work: u64::MAX, ..gpu() };
+    check_on(
+        &target,
+        &of(1, "2,6,6,16"),
+        expect![[r#"
+        plan, arena 1280 bytes
+          b0: bf16[576] input 0 "x"
+          b1: bf16[576] input 1 "w"
+          b2: bf16[8] input 2 "b"
+          b3: bf16[1152] input 3 "w2"
+          b4: bf16[1152] input 4 "dy"
+          b5: bf16[576] at 0 "select"
+          b7: bf16[576] output 0 "y"
+          b8: bf16[576] output 1 "dx"
+        k0 conv
+            b5[288, 48, 8, 1] = b0[288, 48, 8, 1], b1[72, 24, 8, 1], b2[1] then bias, relu input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k1 conv_input_grad
+            b8[288, 48, 8, 1] = b4[576, 96, 16, 1], b3[72, 24, 8, 1], b5[288, 48, 8, 1] then mask input=[2, 6, 6, 8] filter=[16, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k2 loop [576] by threads, 256 a workgroup, vectors of 8
+          each:
+            e0: bf16 = b5[g0]
+            b7[g0] = e0
+    "#]],
+    );
+    check_on(
+        &target,
+        &of(2, "2,3,3,16"),
+        expect![[r#"
+        plan, arena 2560 bytes
+          b0: bf16[576] input 0 "x"
+          b1: bf16[576] input 1 "w"
+          b2: bf16[8] input 2 "b"
+          b3: bf16[1152] input 3 "w2"
+          b4: bf16[288] input 4 "dy"
+          b5: bf16[576] at 0 "select"
+          b6: bf16[576] at 1280 "conv_input_grad"
+          b7: bf16[576] output 0 "y"
+          b8: bf16[576] output 1 "dx"
+        k0 conv
+            b5[288, 48, 8, 1] = b0[288, 48, 8, 1], b1[72, 24, 8, 1], b2[1] then bias, relu input=[2, 6, 6, 8] filter=[8, 3, 3, 8] stride=[1, 1] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k1 conv_input_grad
+            b6[288, 48, 8, 1] = b4[144, 48, 16, 1], b3[72, 24, 8, 1] input=[2, 6, 6, 8] filter=[16, 3, 3, 8] stride=[2, 2] padding=[(1, 1), (1, 1)] dilation=[1, 1] groups=1
+        k2 loop [576] by threads, 256 a workgroup, vectors of 8
+          each:
+            e0: bf16 = b5[g0]
+            e1: bf16 = 0
+            e2: bool = le e0, e1
+            e3: bf16 = b6[g0]
+            e4: bf16 = select e2, e1, e3
+            b7[g0] = e0
+            b8[g0] = e4
+    "#]],
+    );
+    // What cuDNN does not take has its mask inside its loop.
+    check_on(
+        &Target { library_convs: 0, ..target },
+        &of(1, "2,6,6,16"),
+        expect![[r#"
+        plan, arena 1280 bytes
+          b0: bf16[576] input 0 "x"
+          b1: bf16[576] input 1 "w"
+          b2: bf16[8] input 2 "b"
+          b3: bf16[1152] input 3 "w2"
+          b4: bf16[1152] input 4 "dy"
+          b5: bf16[576] at 0 "select"
+          b7: bf16[576] output 0 "y"
+          b8: bf16[576] output 1 "dx"
+        k0 loop [2, 6, 6, 8] by matrix tiles, 256 a workgroup
+          over [3, 3, 8]:
+            e0: bf16 = b0[288*g0 + 48*g1 + 8*g2 + 48*r0 + 8*r1 + r2 - 56] if g1 + r0 - 1 in 0..6 and g2 + r1 - 1 in 0..6 else 0
+            e1: f32 = cast e0
+            e2: bf16 = b1[72*g3 + 24*r0 + 8*r1 + r2]
+            e3: f32 = cast e2
+            e4: f32 = mul e1, e3
+            c0 = sum e4
+          each:
+            e0: f32 = c0
+            e1: bf16 = b2[g3]
+            e2: f32 = cast e1
+            e3: f32 = add e0, e2
+            e4: f32 = 0
+            e5: bool = le e3, e4
+            e6: f32 = select e5, e4, e3
+            e7: bf16 = cast e6
+            b5[288*g0 + 48*g1 + 8*g2 + g3] = e7
+            b7[288*g0 + 48*g1 + 8*g2 + g3] = e7
+        k1 loop [2, 6, 6, 8] by matrix tiles, 256 a workgroup
+          over [3, 3, 16]:
+            e0: bf16 = b4[576*g0 + 96*g1 + 16*g2 - 96*r0 - 16*r1 + r2 + 112] if g1 - r0 + 1 in 0..6 and g2 - r1 + 1 in 0..6 else 0
+            e1: f32 = cast e0
+            e2: bf16 = b3[g3 + 24*r0 + 8*r1 + 72*r2]
+            e3: f32 = cast e2
+            e4: f32 = mul e1, e3
+            c0 = sum e4
+          each:
+            e0: f32 = c0
+            e1: bf16 = b5[288*g0 + 48*g1 + 8*g2 + g3]
+            e2: f32 = cast e1
+            e3: f32 = 0
+            e4: bool = le e2, e3
+            e5: f32 = select e4, e3, e0
+            e6: bf16 = cast e5
+            b8[288*g0 + 48*g1 + 8*g2 + g3] = e6
+    "#]],
+    );
+}
+
+/// The mask of a ReLU's gradient is computed by the first stage of the sum that is the gradient of the bias before it; what
+/// else reads the masked gradient comes after. Where columns and parts are few, each element has a
+/// thread of its own.
+#[test]
+fn sums_by_columns_compute_what_they_add() {
+    let graph = |rows: usize| {
+        format!(
+            r#"graph {{
+  %0: bf16[{rows},64] = input "x"
+  %1: bf16[{rows},32] = input "y"
+  %2: bf16[{rows},16] = input "dy"
+  %3: bf16[16,32] = input "w"
+  %4: bf16[1,1] = constant {{value=0}}
+  %5: bf16[{rows},32] = broadcast(%4)
+  %6: bool[{rows},32] = le(%1, %5)
+  %7: bf16[{rows},32] = dot(%2, %3)
+  %8: bf16[{rows},32] = select(%6, %5, %7)
+  %9: f32[{rows},32] = cast(%8)
+  %10: f32[32] = sum(%9) {{axes=[0]}}
+  %11: bf16[64,32] = dot(%0, %8) {{ta}}
+  return %10 as "db"
+  return %11 as "dw"
+}}"#
+        )
+    };
+    let target = Target { library_dots: 1, nest_work: u64::MAX, reduce_lanes: 1024, ..gpu() };
+    check_on(
+        &target,
+        &graph(32768),
+        expect![[r#"
+        plan, arena 2162688 bytes
+          b0: bf16[2097152] input 0 "x"
+          b1: bf16[1048576] input 1 "y"
+          b2: bf16[524288] input 2 "dy"
+          b3: bf16[512] input 3 "w"
+          b4: bf16[1048576] at 0 "dot"
+          b8: f32[32] output 0 "db"
+          b9: bf16[2048] output 1 "dw"
+          b10: f32[16384] at 2097152 "partial"
+        k0 dot
+            b4[1048576, 32, 1] = b2[0, 16, 1], b3[0, 32, 1] b=1 m=32768 n=32 k=16
+        k1 loop [16384] by threads, 256 a workgroup, vectors of 4
+          over [64]:
+            e0: bf16 = b1[g0 + 16384*r0]
+            e1: bf16 = 0
+            e2: bool = le e0, e1
+            e3: bf16 = b4[g0 + 16384*r0]
+            e4: bf16 = select e2, e1, e3
+            e5: f32 = cast e4
+            b4[g0 + 16384*r0] = e4
+            c0 = sum e5
+          each:
+            e0: f32 = c0
+            b10[g0] = e0
+        k2 dot
+            b9[2048, 32, 1] = b0[0, 1, 64], b4[0, 32, 1] b=1 m=64 n=32 k=32768
+        k3 loop [32] by warps of 32, 256 a workgroup
+          over [512]:
+            e0: f32 = b10[g0 + 32*r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b8[g0] = e0
+    "#]],
+    );
+    check_on(
+        &target,
+        &graph(4096),
+        expect![[r#"
+        plan, arena 270336 bytes
+          b0: bf16[262144] input 0 "x"
+          b1: bf16[131072] input 1 "y"
+          b2: bf16[65536] input 2 "dy"
+          b3: bf16[512] input 3 "w"
+          b4: bf16[131072] at 0 "dot"
+          b8: f32[32] output 0 "db"
+          b9: bf16[2048] output 1 "dw"
+          b10: f32[2048] at 262144 "partial"
+        k0 dot
+            b4[131072, 32, 1] = b2[0, 16, 1], b3[0, 32, 1] b=1 m=4096 n=32 k=16
+        k1 loop [131072] by threads, 256 a workgroup, vectors of 8
+          each:
+            e0: bf16 = b1[g0]
+            e1: bf16 = 0
+            e2: bool = le e0, e1
+            e3: bf16 = b4[g0]
+            e4: bf16 = select e2, e1, e3
+            b4[g0] = e4
+        k2 dot
+            b9[2048, 32, 1] = b0[0, 1, 64], b4[0, 32, 1] b=1 m=64 n=32 k=4096
+        k3 loop [2048] by warps of 32, 256 a workgroup
+          over [64]:
+            e0: bf16 = b4[g0 + 2048*r0]
+            e1: f32 = cast e0
+            c0 = sum e1
+          each:
+            e0: f32 = c0
+            b10[g0] = e0
+        k4 loop [32] by warps of 32, 256 a workgroup
+          over [64]:
+            e0: f32 = b10[g0 + 32*r0]
+            c0 = sum e0
+          each:
+            e0: f32 = c0
+            b8[g0] = e0
+    "#]],
+    );
+}
+
 #[test]
 fn a_small_filters_gradient_is_not_for_cudnn() {
     let graph = r#"graph {

@@ -310,6 +310,12 @@ impl Program {
     }
 
     fn wide(&mut self, kernel: &LibraryKernel) -> Result<Prepared> {
+        if kernel.epilogue().is_some_and(|epilogue| epilogue.mask.is_some()) {
+            let name = kernel.name();
+            return Err(Error::unsupported(format!(
+                "there is no {name} with a mask for the CPU; compile for its own target"
+            )));
+        }
         Ok(match kernel {
             LibraryKernel::Dot { extents, lhs, rhs, out, epilogue, .. } => {
                 let tensors = [out.clone(), lhs.clone(), rhs.clone()];

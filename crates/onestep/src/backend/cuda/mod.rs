@@ -187,6 +187,7 @@ impl Backend for Cuda {
             alignment: 256,
             reduce_lanes: 256 * self.0.gpu.multiprocessors,
             epilogues: true,
+            masks: self.0.dnn_wanted && dnn::takes_masks(&self.0.gpu),
             subgroup: 32,
             workgroup: 1024,
             shared_bytes: self.0.gpu.shared_bytes,

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::library::{self as l, Descriptor, Handle, Kind, Library, operation_attributes};
+use super::library::{self as l, Attribute, Descriptor, Handle, Kind, Library, Raw, operation_attributes};
 use crate::error::{Error, Result};
 use crate::ir::DType;
-use crate::plan::{ConvDirection, DnnConvolution, DnnTensor};
+use crate::plan::{ConvDirection, DnnConvolution, DnnTensor, Epilogue};
 
 /// Most proposals that are asked for.
 const PROPOSALS: usize = 64;
@@ -19,8 +19,9 @@ pub(super) mod number {
     pub(in super::super) const FILTER: i64 = 2;
     pub(in super::super) const OUTPUT: i64 = 3;
     pub(in super::super) const BIAS: i64 = 4;
+    pub(in super::super) const MASK: i64 = 5;
     /// Sums between operations, which are never stored.
-    pub(super) const BETWEEN: [i64; 2] = [5, 6];
+    pub(super) const BETWEEN: [i64; 2] = [6, 7];
 }
 
 const FLOAT: u32 = 0;
@@ -29,6 +30,7 @@ const PROPAGATES_NAN: u32 = 1;
 const POINTWISE_ADD: u32 = 0;
 const POINTWISE_IDENTITY: u32 = 21;
 const POINTWISE_RELU: u32 = 100;
+const POINTWISE_RELU_GRAD: u32 = 200;
 
 fn data_type(dtype: DType) -> u32 {
     match dtype {
@@ -190,7 +192,7 @@ impl Builder {
         let DnnConvolution { direction, spec, input, filter, output, epilogue } = convolution;
         let [number_of_sum, number_of_biased] = number::BETWEEN;
         let written = convolution.written();
-        let goes_on = stores || epilogue.bias.is_some() || epilogue.relu;
+        let goes_on = stores || *epilogue != &Epilogue::default();
         let numbers = [number::INPUT, number::FILTER, number::OUTPUT];
         let own = match direction {
             ConvDirection::Forward => number::OUTPUT,
@@ -241,13 +243,20 @@ impl Builder {
                 true => self.tensor(written.extents, DType::F32, number_of_biased, true)?,
                 false => self.stored(written, own)?,
             };
-            operations.push(self.pointwise(POINTWISE_ADD, &[last, bias], sum)?);
+            let add = [(l::OPERATION_X, last), (l::OPERATION_B, bias), (l::OPERATION_Y, sum)];
+            operations.push(self.pointwise(POINTWISE_ADD, add)?);
             last = sum;
         }
         if epilogue.relu || stores {
             let to = self.stored(written, own)?;
             let mode = if epilogue.relu { POINTWISE_RELU } else { POINTWISE_IDENTITY };
-            operations.push(self.pointwise(mode, &[last], to)?);
+            operations.push(self.pointwise(mode, [(l::OPERATION_X, last), (l::OPERATION_Y, to)])?);
+        }
+        if let Some(mask) = &epilogue.mask {
+            let mask = self.tensor(written.extents, mask.dtype, number::MASK, false)?;
+            let to = self.stored(written, own)?;
+            let chosen = [(l::OPERATION_X, mask), (l::OPERATION_DY, last), (l::OPERATION_DX, to)];
+            operations.push(self.pointwise(POINTWISE_RELU_GRAD, chosen)?);
         }
         let operations: Vec<_> = operations.iter().map(|&i| self.parts[i].raw()).collect();
         let graph = Descriptor::new(self.library, Kind::Graph)?
@@ -280,21 +289,20 @@ impl Builder {
         self.part(tensor)
     }
 
-    /// An operation on each element.
-    fn pointwise(&mut self, mode: u32, reads: &[usize], writes: usize) -> Result<usize> {
+    /// An operation on each element of some tensors.
+    fn pointwise<const N: usize>(&mut self, mode: u32, tensors: [(Attribute<Raw>, usize); N]) -> Result<usize> {
         let mut pointwise = Descriptor::new(self.library, Kind::Pointwise)?
             .with(l::POINTWISE_MODE_IS, &[mode])?
             .with(l::POINTWISE_PRECISION, &[FLOAT])?;
-        if mode == POINTWISE_RELU {
+        if matches!(mode, POINTWISE_RELU | POINTWISE_RELU_GRAD) {
             pointwise = pointwise.with(l::POINTWISE_NAN, &[PROPAGATES_NAN])?.with(l::RELU_LOWER, &[0.0])?;
         }
         let pointwise = self.part(pointwise)?;
         let mut operation = Descriptor::new(self.library, Kind::PointwiseOperation)?
             .with(l::OPERATION_POINTWISE, &[self.parts[pointwise].raw()])?;
-        for (&tensor, attribute) in reads.iter().zip([l::OPERATION_X, l::OPERATION_B]) {
+        for (attribute, tensor) in tensors {
             operation = operation.with(attribute, &[self.parts[tensor].raw()])?;
         }
-        let operation = operation.with(l::OPERATION_Y, &[self.parts[writes].raw()])?;
         self.part(operation)
     }
 }

@@ -15,7 +15,7 @@ const NAME: &str = "libcudnn.so.9";
 
 /// What a function says; 0 is success.
 type Status = u32;
-type Raw = *mut c_void;
+pub(super) type Raw = *mut c_void;
 
 /// Declares the functions that are used, and finds them.
 macro_rules! functions {
@@ -203,6 +203,8 @@ pub(super) const OPERATION_POINTWISE: Attribute<Raw> = attribute(750, DESCRIPTOR
 pub(super) const OPERATION_X: Attribute<Raw> = attribute(751, DESCRIPTOR);
 pub(super) const OPERATION_B: Attribute<Raw> = attribute(752, DESCRIPTOR);
 pub(super) const OPERATION_Y: Attribute<Raw> = attribute(753, DESCRIPTOR);
+pub(super) const OPERATION_DX: Attribute<Raw> = attribute(756, DESCRIPTOR);
+pub(super) const OPERATION_DY: Attribute<Raw> = attribute(757, DESCRIPTOR);
 pub(super) const GRAPH_HANDLE: Attribute<Raw> = attribute(800, HANDLE);
 pub(super) const GRAPH_OPERATIONS: Attribute<Raw> = attribute(801, DESCRIPTOR);
 pub(super) const TENSOR_ALIGNMENT: Attribute<i64> = attribute(900, INT64);

@@ -23,6 +23,8 @@ use library::{Handle, Library};
 const CANDIDATES: usize = 5;
 /// Most scratch memory of a convolution.
 const WORKSPACE: usize = 128 << 20;
+/// The first version with which masks were tried.
+const FIRST_WITH_MASKS: usize = 91_400;
 /// The environment variable that switches the library off.
 const SWITCH: &str = "ONESTEP_CUDNN";
 
@@ -42,6 +44,12 @@ fn switch(value: &str) -> Result<bool> {
 /// Whether the library is there.
 pub(super) fn present() -> bool {
     Library::get().is_some()
+}
+
+/// Whether the library computes the gradient of an input together with the mask of the ReLU before it. Both what is
+/// older and GPUs without tensor cores for bf16 are left out untried.
+pub(super) fn takes_masks(gpu: &Gpu) -> bool {
+    gpu.architecture >= 80 && Library::get().is_some_and(|library| library.version() >= FIRST_WITH_MASKS)
 }
 
 /// The library on a GPU.
@@ -184,8 +192,12 @@ fn described(convolution: &DnnConvolution) -> String {
         let _ = write!(text, " {what} {dtype}{:?}", tensor.extents);
     }
     let (stride, padding, dilation) = (&spec.stride, &spec.padding, &spec.dilation);
-    let (bias, relu) = (epilogue.bias.is_some(), epilogue.relu);
+    let (bias, relu, mask) = (epilogue.bias.is_some(), epilogue.relu, epilogue.mask.is_some());
     let _ = write!(text, ", stride {stride:?}, padding {padding:?}, dilation {dilation:?}, bias {bias}, relu {relu}");
+    // What was measured before there were masks is still known by its name.
+    if mask {
+        text.push_str(", mask");
+    }
     text
 }
 
@@ -195,6 +207,7 @@ struct Call {
     /// Input, filter, output; each with its number.
     tensors: [(i64, u64); 3],
     bias: Option<u64>,
+    mask: Option<u64>,
     /// The number of the tensor that is written.
     written: i64,
 }
@@ -205,7 +218,8 @@ impl Call {
         Call {
             tensors: [(number::INPUT, input), (number::FILTER, filter), (number::OUTPUT, output)]
                 .map(|(number, tensor)| (number, address(tensor.operand))),
-            bias: epilogue.bias.as_ref().map(address),
+            bias: epilogue.bias.as_ref().map(&address),
+            mask: epilogue.mask.as_ref().map(&address),
             written: match direction {
                 ConvDirection::Forward => number::OUTPUT,
                 ConvDirection::InputGrad => number::INPUT,
@@ -220,7 +234,9 @@ impl Call {
     }
 
     fn operands(&self, library: &'static Library, workspace: u64) -> Result<Operands> {
-        let tensors: Vec<_> = self.tensors.into_iter().chain(self.bias.map(|at| (number::BIAS, at))).collect();
+        let after = [(number::BIAS, self.bias), (number::MASK, self.mask)];
+        let after = after.into_iter().filter_map(|(number, at)| Some((number, at?)));
+        let tensors: Vec<_> = self.tensors.into_iter().chain(after).collect();
         Operands::new(library, &tensors, workspace)
     }
 }
@@ -302,7 +318,7 @@ mod tests {
     #[test]
     fn the_written_tensor_alone_goes_elsewhere() {
         let tensors = [(number::INPUT, 16), (number::FILTER, 32), (number::OUTPUT, 48)];
-        let call = Call { tensors, bias: None, written: number::FILTER };
+        let call = Call { tensors, bias: None, mask: None, written: number::FILTER };
         assert_eq!(call.writing_to(64), [(number::INPUT, 16), (number::FILTER, 64), (number::OUTPUT, 48)]);
     }
 
