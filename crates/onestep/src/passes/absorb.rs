@@ -3,7 +3,7 @@
 //! buffer is not read again. For targets with workgroups, where such buffers are far larger than any cache.
 
 use super::merge::union;
-use crate::plan::{Affine, BufferId, Expr, ExprId, Kernel, KernelKind, LoopKernel, Out, Phase, Plan, Target, Var};
+use crate::plan::{Affine, BufferId, ExprId, Kernel, KernelKind, LoopKernel, Out, Phase, Plan, Target, Var};
 
 /// Points that the sum must have for each that keeps the device busy. Each walks its part alone and waits for memory at
 /// every step, where the maker has a thread for each element.
@@ -82,27 +82,7 @@ fn joined(plan: &Plan, maker: &LoopKernel, sum: &LoopKernel, walk: &Phase) -> Op
     phase.map_indices(|index| {
         index.substitute(|var| if var == Var::Grid(0) { place.clone() } else { Affine::var(var, 1) })
     });
-    let mut names: Vec<ExprId> = Vec::with_capacity(walk.body.len());
-    for typed in &walk.body {
-        let known = match &typed.expr {
-            Expr::Load(load) => value(load.buffer),
-            _ => None,
-        };
-        names.push(known.unwrap_or_else(|| {
-            let mut typed = typed.clone();
-            typed.expr = typed.expr.with_operands(|e| names[e.index()]);
-            phase.body.push(typed);
-            ExprId(phase.body.len() as u32 - 1)
-        }));
-    }
-    phase.outs.extend(walk.outs.iter().map(|out| match out {
-        Out::Store { buffer, index, value } => {
-            Out::Store { buffer: *buffer, index: index.clone(), value: names[value.index()] }
-        }
-        Out::Reduce { fold, value, carry, dtype } => {
-            Out::Reduce { fold: *fold, value: names[value.index()], carry: *carry, dtype: *dtype }
-        }
-    }));
+    phase.goes_on(walk, |load| value(load.buffer));
     let phases = [&[phase], &sum.phases[1..]].concat();
     Some(LoopKernel { phases, ..sum.clone() })
 }
@@ -110,11 +90,11 @@ fn joined(plan: &Plan, maker: &LoopKernel, sum: &LoopKernel, walk: &Phase) -> Op
 /// Whether an index takes each number below `count` once as grid and reduced space are walked, neighbours on the
 /// innermost axis of the grid.
 fn covers(index: &Affine, grid: &[usize], reduce: &[usize], count: usize) -> bool {
-    let axes = grid.iter().enumerate().map(|(i, &n)| (Var::Grid(i as u32), n));
-    let axes = axes.chain(reduce.iter().enumerate().map(|(i, &n)| (Var::Reduce(i as u32), n)));
-    let mut steps: Vec<(i64, Var, usize)> = axes.map(|(var, n)| (index.coefficient(var), var, n)).collect();
-    steps.sort_unstable_by_key(|step| step.0);
-    let in_order = steps.first().is_some_and(|step| step.1 == Var::Grid(grid.len() as u32 - 1));
-    let end = steps.iter().try_fold(1, |size, &(step, _, n)| (step == size).then_some(size * n as i64));
-    index.offset == 0 && index.terms.len() == steps.len() && in_order && end == Some(count as i64)
+    let numbered = |extents: &[usize], var: fn(u32) -> Var| {
+        extents.iter().enumerate().map(|(i, &n)| (var(i as u32), n)).collect::<Vec<_>>()
+    };
+    let axes = [numbered(grid, Var::Grid), numbered(reduce, Var::Reduce)].concat();
+    let all: usize = axes.iter().map(|axis| axis.1).product();
+    let nearest = index.dense(axes.into_iter()).and_then(|vars| vars.first().copied());
+    index.offset == 0 && all == count && nearest == Some(Var::Grid(grid.len() as u32 - 1))
 }

@@ -17,6 +17,9 @@ const WIDER: usize = 16;
 /// Points from which a workgroup for each makes do with one stage, and the longest rows that it folds as fast as two.
 const ENOUGH_BLOCKS: usize = 32;
 const SHORT_FOR_A_BLOCK: usize = 1 << 12;
+/// Most partial results that are stored where those of a point lie together: one by one, for neighbouring threads have
+/// neighbouring points.
+const MOST_APART: usize = 1 << 16;
 /// Neighbouring elements that points should read together.
 const SHORT_RUN: usize = 256;
 
@@ -108,8 +111,8 @@ fn staged(plan: &mut Plan, whole: &LoopKernel, target: &Target) -> Vec<LoopKerne
         }
         finish(plan, &mut kernels, &mut current, &whole.phases[i..], &mut kept);
         let shared = workers(phase, &whole.grid, target) > 1;
-        let few = whole.points() * 4 <= target.reduce_lanes;
-        let cut = Cut { parts: count, shared, apart: few && target.subgroup > 1 };
+        let apart = target.subgroup > 1 && whole.points() * count <= MOST_APART;
+        let cut = Cut { parts: count, shared, apart };
         let (first, second) = two_stages(plan, &with_kept(phase, &whole.grid, &kept), &whole.grid, cut);
         kernels.push(first);
         current.phases.push(second);

@@ -5,9 +5,7 @@
 use super::collapse::collapse;
 use super::merge::{drop_dead_stores, union};
 use super::schedule::{Dependencies, Uses};
-use crate::plan::{
-    Affine, BufferId, Expr, ExprId, Kernel, KernelKind, LoopKernel, Out, Phase, Place, Plan, Target, Typed, Var,
-};
+use crate::plan::{Affine, BufferId, Kernel, KernelKind, LoopKernel, Out, Place, Plan, Target, Var};
 
 /// Spreads what can be spread.
 pub(super) fn spread(plan: &mut Plan, target: &Target) {
@@ -71,50 +69,14 @@ fn ended_by(writer: &LoopKernel, map: &LoopKernel, buffer: BufferId) -> Option<L
     let index = index.clone();
     let mut ended = writer.clone();
     let phase = ended.phases.iter_mut().find(|p| p.stores().any(|s| s.0 == buffer))?;
-    if !phase.reduce.is_empty() || !is_segment(&index, &writer.grid) {
+    let points = writer.grid.iter().enumerate().map(|(i, &extent)| (Var::Grid(i as u32), extent));
+    if !phase.reduce.is_empty() || index.dense(points).is_none() {
         return None;
     }
     let place = phase.outs.iter().position(|o| matches!(o, Out::Store { buffer: b, .. } if *b == buffer))?;
     let Out::Store { value, .. } = phase.outs.remove(place) else { return None };
     let mut end = map.phases[0].clone();
     end.map_indices(|a| a.substitute(|_| index.clone()));
-    append(phase, &end, buffer, value);
+    phase.goes_on(&end, |load| (load.buffer == buffer).then_some(value));
     ended.updates_in_place().then_some(ended)
-}
-
-/// Whether a map takes the points of a grid to as many elements one behind the other.
-fn is_segment(index: &Affine, grid: &[usize]) -> bool {
-    let grid_alone = index.terms.iter().all(|t| matches!(t.0, Var::Grid(_)));
-    let extents = grid.iter().enumerate().filter(|(_, extent)| **extent > 1);
-    let mut steps: Vec<(i64, i64)> =
-        extents.map(|(i, &extent)| (index.coefficient(Var::Grid(i as u32)), extent as i64)).collect();
-    steps.sort_unstable();
-    let follows = |next: &mut i64, &(step, extent): &(i64, i64)| {
-        let fits = step == *next;
-        *next *= extent;
-        Some(fits)
-    };
-    grid_alone && steps.iter().scan(1, follows).all(|fits| fits)
-}
-
-/// Adds a map's expressions to a phase, in which the elements of a buffer are known.
-fn append(phase: &mut Phase, end: &Phase, buffer: BufferId, value: ExprId) {
-    let mut known: Vec<ExprId> = Vec::with_capacity(end.body.len());
-    for typed in &end.body {
-        let id = match &typed.expr {
-            Expr::Load(load) if load.buffer == buffer => value,
-            expr => {
-                let expr = expr.with_operands(|e| known[e.index()]);
-                phase.body.push(Typed { expr, dtype: typed.dtype });
-                ExprId(phase.body.len() as u32 - 1)
-            }
-        };
-        known.push(id);
-    }
-    phase.outs.extend(end.outs.iter().map(|out| match out {
-        Out::Store { buffer, index, value } => {
-            Out::Store { buffer: *buffer, index: index.clone(), value: known[value.index()] }
-        }
-        Out::Reduce { .. } => panic!("onestep bug: a map folds"),
-    }));
 }

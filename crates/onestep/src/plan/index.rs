@@ -68,6 +68,17 @@ impl Affine {
         self.terms.iter().fold(Affine::constant(self.offset), |sum, &(var, c)| sum.plus(&replace(var), c))
     }
 
+    /// The variables from the nearest on, if the map takes all values that they have together to as many elements one
+    /// behind the other: the first moves by one, each other by what those before it span.
+    pub fn dense(&self, axes: impl Iterator<Item = (Var, usize)>) -> Option<Vec<Var>> {
+        let mut steps: Vec<(i64, Var, usize)> =
+            axes.filter(|axis| axis.1 != 1).map(|(var, extent)| (self.coefficient(var), var, extent)).collect();
+        steps.sort_unstable_by_key(|step| step.0);
+        let span = |span: i64, &(step, _, extent): &(i64, Var, usize)| (step == span).then_some(span * extent as i64);
+        steps.iter().try_fold(1, span)?;
+        (self.terms.len() == steps.len()).then(|| steps.into_iter().map(|step| step.1).collect())
+    }
+
     /// The value for given values of the variables.
     pub fn evaluate(&self, value: impl Fn(Var) -> i64) -> i64 {
         self.terms.iter().fold(self.offset, |sum, &(var, c)| sum + c * value(var))

@@ -559,6 +559,31 @@ impl Phase {
         }
     }
 
+    /// Adds what another phase without derived variables computes and does with it, over the same loops; what some of its
+    /// loads would find is `known` here.
+    pub fn goes_on(&mut self, next: &Phase, known: impl Fn(&Load) -> Option<ExprId>) {
+        let mut names: Vec<ExprId> = Vec::with_capacity(next.body.len());
+        for typed in &next.body {
+            let name = match &typed.expr {
+                Expr::Load(load) => known(load),
+                _ => None,
+            };
+            names.push(name.unwrap_or_else(|| {
+                let expr = typed.expr.with_operands(|e| names[e.index()]);
+                self.body.push(Typed { expr, dtype: typed.dtype });
+                ExprId(self.body.len() as u32 - 1)
+            }));
+        }
+        self.outs.extend(next.outs.iter().map(|out| match out {
+            Out::Store { buffer, index, value } => {
+                Out::Store { buffer: *buffer, index: index.clone(), value: names[value.index()] }
+            }
+            Out::Reduce { fold, value, carry, dtype } => {
+                Out::Reduce { fold: *fold, value: names[value.index()], carry: *carry, dtype: *dtype }
+            }
+        }));
+    }
+
     /// Every index map.
     pub fn indices(&self) -> Vec<&Affine> {
         let lets = self.lets.iter().filter_map(|l| match l {

@@ -703,82 +703,74 @@ fn sums_by_columns_compute_what_they_add() {
         &target,
         &graph(32768),
         expect![[r#"
-        plan, arena 2162688 bytes
-          b0: bf16[2097152] input 0 "x"
-          b1: bf16[1048576] input 1 "y"
-          b2: bf16[524288] input 2 "dy"
-          b3: bf16[512] input 3 "w"
-          b4: bf16[1048576] at 0 "dot"
-          b8: f32[32] output 0 "db"
-          b9: bf16[2048] output 1 "dw"
-          b10: f32[16384] at 2097152 "partial"
-        k0 dot
-            b4[1048576, 32, 1] = b2[0, 16, 1], b3[0, 32, 1] b=1 m=32768 n=32 k=16
-        k1 loop [16384] by threads, 256 a workgroup, vectors of 4
-          over [64]:
-            e0: bf16 = b1[g0 + 16384*r0]
-            e1: bf16 = 0
-            e2: bool = le e0, e1
-            e3: bf16 = b4[g0 + 16384*r0]
-            e4: bf16 = select e2, e1, e3
-            e5: f32 = cast e4
-            b4[g0 + 16384*r0] = e4
-            c0 = sum e5
-          each:
-            e0: f32 = c0
-            b10[g0] = e0
-        k2 dot
-            b9[2048, 32, 1] = b0[0, 1, 64], b4[0, 32, 1] b=1 m=64 n=32 k=32768
-        k3 loop [32] by warps of 32, 256 a workgroup
-          over [512]:
-            e0: f32 = b10[g0 + 32*r0]
-            c0 = sum e0
-          each:
-            e0: f32 = c0
-            b8[g0] = e0
-    "#]],
+            plan, arena 2162688 bytes
+              b0: bf16[2097152] input 0 "x"
+              b1: bf16[1048576] input 1 "y"
+              b2: bf16[524288] input 2 "dy"
+              b3: bf16[512] input 3 "w"
+              b4: bf16[1048576] at 0 "dot"
+              b8: f32[32] output 0 "db"
+              b9: bf16[2048] output 1 "dw"
+              b10: f32[16384] at 2097152 "partial"
+            k0 dot
+                b4[1048576, 32, 1] = b2[0, 16, 1], b3[0, 32, 1] b=1 m=32768 n=32 k=16
+            k1 loop [512, 32] by threads, 256 a workgroup, vectors of 8
+              over [64]:
+                e0: bf16 = b1[32*g0 + g1 + 16384*r0]
+                e1: bf16 = 0
+                e2: bool = le e0, e1
+                e3: bf16 = b4[32*g0 + g1 + 16384*r0]
+                e4: bf16 = select e2, e1, e3
+                e5: f32 = cast e4
+                b4[32*g0 + g1 + 16384*r0] = e4
+                c0 = sum e5
+              each:
+                e0: f32 = c0
+                b10[g0 + 512*g1] = e0
+            k2 dot
+                b9[2048, 32, 1] = b0[0, 1, 64], b4[0, 32, 1] b=1 m=64 n=32 k=32768
+            k3 loop [32] by warps of 32, 256 a workgroup, vectors of 4
+              over [512]:
+                e0: f32 = b10[512*g0 + r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b8[g0] = e0
+        "#]],
     );
     check_on(
         &target,
         &graph(4096),
         expect![[r#"
-        plan, arena 270336 bytes
-          b0: bf16[262144] input 0 "x"
-          b1: bf16[131072] input 1 "y"
-          b2: bf16[65536] input 2 "dy"
-          b3: bf16[512] input 3 "w"
-          b4: bf16[131072] at 0 "dot"
-          b8: f32[32] output 0 "db"
-          b9: bf16[2048] output 1 "dw"
-          b10: f32[2048] at 262144 "partial"
-        k0 dot
-            b4[131072, 32, 1] = b2[0, 16, 1], b3[0, 32, 1] b=1 m=4096 n=32 k=16
-        k1 loop [131072] by threads, 256 a workgroup, vectors of 8
-          each:
-            e0: bf16 = b1[g0]
-            e1: bf16 = 0
-            e2: bool = le e0, e1
-            e3: bf16 = b4[g0]
-            e4: bf16 = select e2, e1, e3
-            b4[g0] = e4
-        k2 dot
-            b9[2048, 32, 1] = b0[0, 1, 64], b4[0, 32, 1] b=1 m=64 n=32 k=4096
-        k3 loop [2048] by warps of 32, 256 a workgroup
-          over [64]:
-            e0: bf16 = b4[g0 + 2048*r0]
-            e1: f32 = cast e0
-            c0 = sum e1
-          each:
-            e0: f32 = c0
-            b10[g0] = e0
-        k4 loop [32] by warps of 32, 256 a workgroup
-          over [64]:
-            e0: f32 = b10[g0 + 32*r0]
-            c0 = sum e0
-          each:
-            e0: f32 = c0
-            b8[g0] = e0
-    "#]],
+            plan, arena 262144 bytes
+              b0: bf16[262144] input 0 "x"
+              b1: bf16[131072] input 1 "y"
+              b2: bf16[65536] input 2 "dy"
+              b3: bf16[512] input 3 "w"
+              b4: bf16[131072] at 0 "dot"
+              b8: f32[32] output 0 "db"
+              b9: bf16[2048] output 1 "dw"
+            k0 dot
+                b4[131072, 32, 1] = b2[0, 16, 1], b3[0, 32, 1] b=1 m=4096 n=32 k=16
+            k1 loop [131072] by threads, 256 a workgroup, vectors of 8
+              each:
+                e0: bf16 = b1[g0]
+                e1: bf16 = 0
+                e2: bool = le e0, e1
+                e3: bf16 = b4[g0]
+                e4: bf16 = select e2, e1, e3
+                b4[g0] = e4
+            k2 dot
+                b9[2048, 32, 1] = b0[0, 1, 64], b4[0, 32, 1] b=1 m=64 n=32 k=4096
+            k3 loop [32] by blocks, 256 a workgroup
+              over [4096]:
+                e0: bf16 = b4[g0 + 32*r0]
+                e1: f32 = cast e0
+                c0 = sum e1
+              each:
+                e0: f32 = c0
+                b8[g0] = e0
+        "#]],
     );
 }
 
