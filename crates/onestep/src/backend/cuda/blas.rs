@@ -19,9 +19,10 @@ use crate::plan::{BlasMatrix, BlasProduct, Operand};
 
 /// Algorithms that are measured for a product.
 const CANDIDATES: usize = 8;
-/// Most scratch memory of a product: as much as so many copies of its results in f32 take, but not less than few results
-/// want whose long sums are shared by many, nor more than what NVIDIA recommends for its largest GPUs.
-const WORKSPACE_COPIES: usize = 4;
+/// Most scratch memory of a product: a copy of its results in f32 for each so many steps of the sum, or so many at least,
+/// but neither less than few results want nor more than what NVIDIA recommends for its largest GPUs.
+const SHORTEST_PART: usize = 32;
+const LEAST_COPIES: usize = 4;
 const LEAST_WORKSPACE: usize = 8 << 20;
 const WORKSPACE: usize = 32 << 20;
 /// The first version whose functions are as they are called here.
@@ -36,7 +37,10 @@ pub(super) fn present() -> bool {
 
 /// Bytes of scratch memory that a product takes at most, whichever algorithm it gets.
 fn most_workspace(product: &BlasProduct) -> usize {
-    (WORKSPACE_COPIES * result_bytes(product)).clamp(LEAST_WORKSPACE, WORKSPACE)
+    let left = &product.left;
+    let steps = if left.transposed { left.rows } else { left.columns };
+    let copies = steps.div_ceil(SHORTEST_PART).max(LEAST_COPIES);
+    (copies * result_bytes(product)).clamp(LEAST_WORKSPACE, WORKSPACE)
 }
 
 /// The same with the results that it writes while algorithms are measured.

@@ -543,22 +543,24 @@ impl Graph {
             ctx: std::ptr::null_mut(),
         };
         let mut node = std::ptr::null_mut();
-        let (graph, nothing) = (self.graph, std::ptr::null());
-        // A kernel that waits by itself for the one it depends on may come to the device early.
-        let early = matches!(after, [Node { is_kernel: true, .. }]) && self.gpu.waits_in_kernels;
-        let after: Vec<_> = after.iter().map(|n| n.node).collect();
-        let (before, count) = if early { (nothing, 0) } else { (after.as_ptr(), after.len()) };
-        // SAFETY: graph, nodes and function are alive; arguments are copied.
-        unsafe { sys::cuGraphAddKernelNode_v2(&mut node, graph, before, count, &parameters) }
+        // SAFETY: the graph and the function are alive; arguments are copied.
+        unsafe { sys::cuGraphAddKernelNode_v2(&mut node, self.graph, std::ptr::null(), 0, &parameters) }
             .result()
             .map_err(|e| failed("add a kernel to a graph", e))?;
-        if early {
-            let edge = sys::CUgraphEdgeData { from_port: 1, to_port: 0, type_: 1, reserved: [0; 5] };
-            // SAFETY: graph and both nodes are alive.
-            unsafe { sys::cuGraphAddDependencies_v2(graph, after.as_ptr(), &node, &edge, 1) }
-                .result()
-                .map_err(|e| failed("order a graph", e))?;
+        // It waits by itself for other kernels that it depends on, and may come to the device early.
+        let edge = |before: &Node| {
+            let early = u8::from(before.is_kernel && self.gpu.waits_in_kernels);
+            sys::CUgraphEdgeData { from_port: early, to_port: 0, type_: early, reserved: [0; 5] }
+        };
+        let edges: Vec<_> = after.iter().map(edge).collect();
+        let before: Vec<_> = after.iter().map(|n| n.node).collect();
+        let itself = vec![node; before.len()];
+        // SAFETY: the graph and all nodes are alive.
+        unsafe {
+            sys::cuGraphAddDependencies_v2(self.graph, before.as_ptr(), itself.as_ptr(), edges.as_ptr(), before.len())
         }
+        .result()
+        .map_err(|e| failed("order a graph", e))?;
         Ok(Node { node, is_kernel: true })
     }
 

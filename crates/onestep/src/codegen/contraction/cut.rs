@@ -18,9 +18,9 @@ const WORTH_PARTS: usize = 128;
 const MOST_PARTS: usize = 256;
 /// Up to so many blocks for each multiprocessor's work, smaller tiles cost less than partial sums and a kernel that adds
 /// them.
-const CHEAPER_SMALL: usize = 8;
+const CHEAPER_SMALL: usize = 9;
 /// Warps of a block, and columns of results that one of them has at most where matrix units multiply.
-pub(super) const WARPS: usize = 8;
+const WARPS: usize = 8;
 const WARP_COLUMNS: usize = 32;
 
 /// What multiplies.
@@ -101,9 +101,14 @@ impl Cut {
         cut
     }
 
-    /// What one instruction of a matrix unit gives, its steps shared by all warps.
-    pub(super) fn direct(math: Math) -> Self {
-        Cut { math, m: 16, n: 8, k: 0, warps: [1, 1], groups: WARPS, parts: 1, direct: true }
+    /// What one instruction of a matrix unit gives, its steps shared by so many warps.
+    pub(super) fn direct(math: Math, groups: usize) -> Self {
+        Cut { math, m: 16, n: 8, k: 0, warps: [1, 1], groups, parts: 1, direct: true }
+    }
+
+    /// Threads of a block.
+    pub(super) fn threads(&self) -> usize {
+        if self.direct { self.groups * 32 } else { THREADS }
     }
 
     /// Steps that all groups together take at once.

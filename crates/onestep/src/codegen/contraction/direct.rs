@@ -3,7 +3,7 @@
 //! operands from device memory to where matrix units want it. One wait for memory takes the place of one for each time
 //! that steps are staged, and of a second kernel that adds partial sums.
 
-use super::cut::{Cut, Math, WARPS};
+use super::cut::{Cut, Math};
 use super::matrix;
 use super::staging::{Side, lie_together, lies_along_k};
 use super::{Printed, Text, Tiling, along, cuda};
@@ -14,6 +14,9 @@ use crate::plan::{Contraction, LoopKernel};
 const MOST_STEPS: usize = 1024;
 /// Most blocks for each multiprocessor: with more, tiles that share what they load win.
 const MOST_BLOCKS: usize = 2;
+/// Warps of a block: as many as wait for memory once. They need not be fewer than it takes to store the results at once.
+const LEAST_WARPS: usize = 4;
+const MOST_WARPS: usize = 16;
 /// Lanes that share a row's steps.
 const SHARERS: usize = 4;
 
@@ -26,7 +29,8 @@ fn steps(math: Math) -> usize {
 /// The cut of a product that is small and plain enough, by matrix units.
 pub(super) fn cut(nest: &LoopKernel, product: &Contraction, math: Math, tiling: Tiling) -> Option<Cut> {
     let Contraction { batch, m, n, k, left, right, .. } = product;
-    let cut = Cut::direct(math);
+    let all_at_once = k.extent().div_ceil(SHARERS * steps(math)).next_power_of_two();
+    let cut = Cut::direct(math, all_at_once.clamp(LEAST_WARPS, MOST_WARPS));
     let blocks = cut.tiles(product).iter().product::<usize>() * batch.extent();
     let small = k.extent() <= MOST_STEPS && blocks <= MOST_BLOCKS * tiling.multiprocessors;
     let lets = &nest.phases[0].lets;
@@ -53,7 +57,7 @@ impl Printed<'_> {
         t.line("take_turn();".into());
         let ty = if math == Math::Tf32 { "float" } else { "unsigned" };
         t.line("#pragma unroll 4".into());
-        let at_once = WARPS * chunk;
+        let at_once = self.cut.groups * chunk;
         t.open(format!("for (int k0 = 0; k0 < {all}; k0 += {at_once}) {{"));
         t.line(format!("const int k = k0 + group * {chunk} + lane % {SHARERS} * {own};"));
         let inside = if all.is_multiple_of(at_once) { String::new() } else { format!("if (k < {all}) ") };

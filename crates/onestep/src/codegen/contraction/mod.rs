@@ -38,8 +38,9 @@ pub(super) fn print(
 ) -> Result<Vec<Source>> {
     let (product, cut) = cut(plan, nest, product, tiling);
     let product = &product;
-    let nest =
-        &LoopKernel { schedule: Schedule { vector: taken(plan, nest, product), ..nest.schedule }, ..nest.clone() };
+    // Where operands are not staged there are as many threads as a block has results.
+    let vector = if cut.direct { 1 } else { taken(plan, nest, product) };
+    let nest = &LoopKernel { schedule: Schedule { vector, ..nest.schedule }, ..nest.clone() };
     let rules = cuda::Cuda.rules();
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
@@ -195,7 +196,7 @@ impl Printed<'_> {
             format!("    {constant}float* workspace")
         });
         // Two blocks side by side hide each other's waits.
-        (cuda::signature(entry, &format!("{THREADS}, 2"), &self.bindings.list, extra), bound)
+        (cuda::signature(entry, &format!("{}, 2", self.cut.threads()), &self.bindings.list, extra), bound)
     }
 
     /// The tile kernel.
@@ -314,7 +315,7 @@ impl Printed<'_> {
         let Contraction { m, n, .. } = self.product;
         t.line("__syncthreads();".into());
         let width = self.nest.schedule.vector;
-        t.open(format!("for (int at = thread; at < {}; at += {THREADS}) {{", tm * tn / width));
+        t.open(format!("for (int at = thread; at < {}; at += {}) {{", tm * tn / width, self.cut.threads()));
         // Neighbouring threads store neighbouring results.
         let across = tn / width;
         let [row, column] = [format!("at / {across}"), printer::times(&format!("at % {across}"), width)];
@@ -439,7 +440,7 @@ impl Printed<'_> {
     fn source(&self, entry: &str, kernel: String, groups: usize, bindings: Vec<Binding>) -> Source {
         let mut helpers = cuda::Cuda.definitions(&kernel);
         helpers.extend(helpers::used(cuda::HELPERS, &kernel));
-        Source { entry: entry.into(), helpers, kernel, threads: THREADS, groups: [groups, 1, 1], bindings }
+        Source { entry: entry.into(), helpers, kernel, threads: self.cut.threads(), groups: [groups, 1, 1], bindings }
     }
 }
 

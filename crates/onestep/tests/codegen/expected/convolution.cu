@@ -212,16 +212,16 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
   const int thread = threadIdx.x;
   const int part = blockIdx.x % 1;
   const int tile = blockIdx.x / 1;
-  const int m0 = tile % 16 * 16;
-  const int n0 = tile / 16 % 1 * 16;
-  const int g2 = (tile / 16) / 2;
-  const int g4 = (tile / 16) % 2;
+  const int m0 = tile % 8 * 32;
+  const int n0 = tile / 8 % 1 * 16;
+  const int g2 = (tile / 8) / 2;
+  const int g4 = (tile / 8) % 2;
   float* const shared = reinterpret_cast<float*>(staged);
-  __shared__ Ints8 a_steps[16];
+  __shared__ Ints8 a_steps[8];
   __shared__ Ints4 b_steps[64];
   const int k_first = part * 32;
   const int k_end = min(k_first + 32, 32);
-  for (int at = thread; at < 16; at += 256) {
+  for (int at = thread; at < 8; at += 256) {
     const int k = k_first + at * 4;
     a_steps[at].at[0] = -1 * (k / 16);
     a_steps[at].at[1] = -1 * (k / 8 % 2);
@@ -230,7 +230,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     a_steps[at].at[4] = -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8;
   }
   float a_next[1][4];
-  bool a_in[1];
   int a_map0[1];
   int a_map1[1];
   int a_map2[1];
@@ -238,8 +237,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
   int a_map4[1];
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
-    const int own = m0 + (thread + i * 256) % 16;
-    a_in[i] = own < 256;
+    const int own = m0 + (thread + i * 256) % 32;
     const int l0 = floor_div<int>(g2 + 1, 2);
     const int l1 = floor_rem<int>(g2 + 1, 2);
     const int l2 = floor_div<int>(g4 + 1, 2);
@@ -272,14 +270,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     b_map2[i] = own + 24 * l1 + 8 * l3;
   }
   float sum[4][4] = {};
-  const int group = thread / 16;
-  const int own_n = thread % 16 % 4 * 4;
-  const int own_m = thread % 16 / 4 * 4;
+  const int group = thread / 32;
+  const int own_n = thread % 32 % 4 * 4;
+  const int own_m = thread % 32 / 4 * 4;
   take_turn();
   __syncthreads();
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
-    const int k = k_first + (thread + i * 256) / 16 * 4;
+    const int k = k_first + (thread + i * 256) / 32 * 4;
     const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
     const int q0 = a_map0[i] + step.at[0];
     const int q1 = a_map1[i] + step.at[1];
@@ -289,7 +287,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
-    if (a_in[i] && k < k_end && (unsigned)q0 < 8u && (unsigned)q1 < 8u && (unsigned)q2 < 3u && (unsigned)q3 < 3u) {
+    if ((unsigned)q0 < 8u && (unsigned)q1 < 8u && (unsigned)q2 < 3u && (unsigned)q3 < 3u) {
       const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
@@ -318,18 +316,16 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
   for (int k0 = k_first; k0 < k_end; k0 += 32) {
 #pragma unroll
     for (int i = 0; i < 1; ++i) {
-      if (thread + i * 256 < 128) {
-        float* const to = shared + 0 + ((thread + i * 256) / 16 * 4) * 20 + ((thread + i * 256) % 16);
-        to[0] = a_next[i][0];
-        to[20] = a_next[i][1];
-        to[40] = a_next[i][2];
-        to[60] = a_next[i][3];
-      }
+      float* const to = shared + 0 + ((thread + i * 256) / 32 * 4) * 36 + ((thread + i * 256) % 32);
+      to[0] = a_next[i][0];
+      to[36] = a_next[i][1];
+      to[72] = a_next[i][2];
+      to[108] = a_next[i][3];
     }
 #pragma unroll
     for (int i = 0; i < 1; ++i) {
       if (thread + i * 256 < 128) {
-        float* const to = shared + 640 + ((thread + i * 256) / 4) * 20 + ((thread + i * 256) % 4 * 4);
+        float* const to = shared + 1152 + ((thread + i * 256) / 4) * 20 + ((thread + i * 256) % 4 * 4);
         *reinterpret_cast<float4*>(to) = make_float4(b_next[i][0], b_next[i][1], b_next[i][2], b_next[i][3]);
       }
     }
@@ -337,7 +333,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     if (k0 + 32 < k_end) {
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
-        const int k = k0 + 32 + (thread + i * 256) / 16 * 4;
+        const int k = k0 + 32 + (thread + i * 256) / 32 * 4;
         const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
         const int q0 = a_map0[i] + step.at[0];
         const int q1 = a_map1[i] + step.at[1];
@@ -347,7 +343,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
-        if (a_in[i] && k < k_end && (unsigned)q0 < 8u && (unsigned)q1 < 8u && (unsigned)q2 < 3u && (unsigned)q3 < 3u) {
+        if ((unsigned)q0 < 8u && (unsigned)q1 < 8u && (unsigned)q2 < 3u && (unsigned)q3 < 3u) {
           const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
@@ -376,9 +372,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     }
     const int k_count = min(k_end - k0, 32);
 #pragma unroll 8
-    for (int k = group; k < k_count; k += 16) {
-      const float4 x = *reinterpret_cast<const float4*>(shared + 0 + k * 20 + own_m);
-      const float4 y = *reinterpret_cast<const float4*>(shared + 640 + k * 20 + own_n);
+    for (int k = group; k < k_count; k += 8) {
+      const float4 x = *reinterpret_cast<const float4*>(shared + 0 + k * 36 + own_m);
+      const float4 y = *reinterpret_cast<const float4*>(shared + 1152 + k * 20 + own_n);
       const float xs[4] = {x.x, x.y, x.z, x.w};
       const float ys[4] = {y.x, y.y, y.z, y.w};
 #pragma unroll
@@ -391,31 +387,23 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    *reinterpret_cast<float4*>(sums + group * 256 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
+    *reinterpret_cast<float4*>(sums + group * 512 + (own_m + i) * 16 + own_n) = make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
   }
   __syncthreads();
-  for (int at = thread; at < 64; at += 256) {
+  for (int at = thread; at < 128; at += 256) {
     const float* const from = sums + (at / 4) * 16 + at % 4 * 4;
     const float4 of0_0 = *reinterpret_cast<const float4*>(from + 0);
-    const float4 of1_0 = *reinterpret_cast<const float4*>(from + 256);
-    const float4 of2_0 = *reinterpret_cast<const float4*>(from + 512);
-    const float4 of3_0 = *reinterpret_cast<const float4*>(from + 768);
-    const float4 of4_0 = *reinterpret_cast<const float4*>(from + 1024);
-    const float4 of5_0 = *reinterpret_cast<const float4*>(from + 1280);
-    const float4 of6_0 = *reinterpret_cast<const float4*>(from + 1536);
-    const float4 of7_0 = *reinterpret_cast<const float4*>(from + 1792);
-    const float4 of8_0 = *reinterpret_cast<const float4*>(from + 2048);
-    const float4 of9_0 = *reinterpret_cast<const float4*>(from + 2304);
-    const float4 of10_0 = *reinterpret_cast<const float4*>(from + 2560);
-    const float4 of11_0 = *reinterpret_cast<const float4*>(from + 2816);
-    const float4 of12_0 = *reinterpret_cast<const float4*>(from + 3072);
-    const float4 of13_0 = *reinterpret_cast<const float4*>(from + 3328);
-    const float4 of14_0 = *reinterpret_cast<const float4*>(from + 3584);
-    const float4 of15_0 = *reinterpret_cast<const float4*>(from + 3840);
+    const float4 of1_0 = *reinterpret_cast<const float4*>(from + 512);
+    const float4 of2_0 = *reinterpret_cast<const float4*>(from + 1024);
+    const float4 of3_0 = *reinterpret_cast<const float4*>(from + 1536);
+    const float4 of4_0 = *reinterpret_cast<const float4*>(from + 2048);
+    const float4 of5_0 = *reinterpret_cast<const float4*>(from + 2560);
+    const float4 of6_0 = *reinterpret_cast<const float4*>(from + 3072);
+    const float4 of7_0 = *reinterpret_cast<const float4*>(from + 3584);
     const int m = m0 + at / 4;
     const int n = n0 + at % 4 * 4;
     if (m >= 256 || n >= 8) continue;
-    const float whole[4] = {of0_0.x + of1_0.x + of2_0.x + of3_0.x + of4_0.x + of5_0.x + of6_0.x + of7_0.x + of8_0.x + of9_0.x + of10_0.x + of11_0.x + of12_0.x + of13_0.x + of14_0.x + of15_0.x, of0_0.y + of1_0.y + of2_0.y + of3_0.y + of4_0.y + of5_0.y + of6_0.y + of7_0.y + of8_0.y + of9_0.y + of10_0.y + of11_0.y + of12_0.y + of13_0.y + of14_0.y + of15_0.y, of0_0.z + of1_0.z + of2_0.z + of3_0.z + of4_0.z + of5_0.z + of6_0.z + of7_0.z + of8_0.z + of9_0.z + of10_0.z + of11_0.z + of12_0.z + of13_0.z + of14_0.z + of15_0.z, of0_0.w + of1_0.w + of2_0.w + of3_0.w + of4_0.w + of5_0.w + of6_0.w + of7_0.w + of8_0.w + of9_0.w + of10_0.w + of11_0.w + of12_0.w + of13_0.w + of14_0.w + of15_0.w};
+    const float whole[4] = {of0_0.x + of1_0.x + of2_0.x + of3_0.x + of4_0.x + of5_0.x + of6_0.x + of7_0.x, of0_0.y + of1_0.y + of2_0.y + of3_0.y + of4_0.y + of5_0.y + of6_0.y + of7_0.y, of0_0.z + of1_0.z + of2_0.z + of3_0.z + of4_0.z + of5_0.z + of6_0.z + of7_0.z, of0_0.w + of1_0.w + of2_0.w + of3_0.w + of4_0.w + of5_0.w + of6_0.w + of7_0.w};
     const float (&c0)[4] = whole;
     const int g0 = m / 64;
     const int g1 = m / 8 % 8;
