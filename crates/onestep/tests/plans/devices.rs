@@ -789,3 +789,153 @@ fn a_small_filters_gradient_is_not_for_cudnn() {
         assert_eq!(kept, call, "{least}");
     }
 }
+
+#[test]
+fn an_optimizer_ends_the_kernels_that_compute_gradients() {
+    check_on(
+        &gpu(),
+        r#"graph {
+  state s0 "params": f32[112]
+  state s1 "momentum": f32[112]
+  %0: f32[112] = state s0
+  %1: f32[112] = state s1
+  %2: f32[16,24] = input "x"
+  %3: f32[16,4] = input "dy"
+  %4: f32[96] = slice(%0) {start=[0],stop=[96]}
+  %5: f32[4,24] = reshape(%4)
+  %6: f32[16,24] = dot(%3, %5)
+  %7: f32[4,16] = permute(%3) {perm=[1,0]}
+  %8: f32[4,24] = dot(%7, %2)
+  %9: f32[96] = reshape(%8)
+  %10: f32[4] = sum(%3) {axes=[0]}
+  %11: f32[] = constant {value=0}
+  %12: f32[1] = reshape(%11)
+  %13: f32[12] = broadcast(%12)
+  %14: f32[112] = concat(%9, %10, %13) {axis=0}
+  %15: f32[] = constant {value=0.5}
+  %16: f32[1] = reshape(%15)
+  %17: f32[112] = broadcast(%16)
+  %18: f32[112] = mul(%1, %17)
+  %19: f32[112] = add(%18, %14)
+  %20: f32[112] = sub(%0, %19)
+  return %6 as "dx"
+  update s0 = %20
+  update s1 = %19
+}"#,
+        expect![[r#"
+            plan, arena 0 bytes
+              b0: f32[112] state 0 "params"
+              b1: f32[112] state 1 "momentum"
+              b2: f32[384] input 0 "x"
+              b3: f32[64] input 1 "dy"
+              b8: f32[384] output 0 "dx"
+            island k0 to k1
+            k0 loop [4] by threads, 64 a workgroup
+              over [16]:
+                e0: f32 = b3[g0 + 4*r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                e1: f32 = b0[g0 + 96]
+                e2: f32 = b1[g0 + 96]
+                e3: f32 = 0.5
+                e4: f32 = mul e2, e3
+                e5: f32 = add e4, e0
+                e6: f32 = sub e1, e5
+                b0[g0 + 96] = e6
+                b1[g0 + 96] = e5
+            k1 loop [12] by threads, 64 a workgroup
+              each:
+                e0: f32 = 0
+                e1: f32 = b0[g0 + 100]
+                e2: f32 = b1[g0 + 100]
+                e3: f32 = 0.5
+                e4: f32 = mul e2, e3
+                e5: f32 = add e4, e0
+                e6: f32 = sub e1, e5
+                b0[g0 + 100] = e6
+                b1[g0 + 100] = e5
+            k2 loop [16, 24] by tiles, 256 a workgroup
+              over [4]:
+                e0: f32 = b3[4*g0 + r0]
+                e1: f32 = b0[g1 + 24*r0]
+                e2: f32 = mul e0, e1
+                c0 = sum e2
+              each:
+                e0: f32 = c0
+                b8[24*g0 + g1] = e0
+            k3 loop [4, 24] by tiles, 256 a workgroup
+              over [16]:
+                e0: f32 = b3[g0 + 4*r0]
+                e1: f32 = b2[g1 + 24*r0]
+                e2: f32 = mul e0, e1
+                c0 = sum e2
+              each:
+                e0: f32 = c0
+                e1: f32 = b0[24*g0 + g1]
+                e2: f32 = b1[24*g0 + g1]
+                e3: f32 = 0.5
+                e4: f32 = mul e2, e3
+                e5: f32 = add e4, e0
+                e6: f32 = sub e1, e5
+                b0[24*g0 + g1] = e6
+                b1[24*g0 + g1] = e5
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_waited_for_comes_before_what_is_not() {
+    check_on(
+        &gpu(),
+        r#"graph {
+  %0: f32[8,4] = input "x"
+  %1: f32[65536] = input "many"
+  %2: f32[8] = sum(%0) {axes=[1]}
+  %3: f32[4] = sum(%0) {axes=[0]}
+  %4: f32[] = sum(%3) {axes=[0]}
+  %5: f32[1] = reshape(%4)
+  %6: f32[65536] = broadcast(%5)
+  %7: f32[65536] = mul(%1, %6)
+  return %2 as "for the host"
+  return %7 as "long"
+}"#,
+        expect![[r#"
+            plan, arena 512 bytes
+              b0: f32[32] input 0 "x"
+              b1: f32[65536] input 1 "many"
+              b3: f32[4] at 0 "sum"
+              b4: f32[1] at 256 "sum"
+              b5: f32[8] output 0 "for the host"
+              b6: f32[65536] output 1 "long"
+            island k0 to k1
+            k0 loop [4] by threads, 32 a workgroup
+              over [8]:
+                e0: f32 = b0[g0 + 4*r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b3[g0] = e0
+            k1 loop [] by threads, 32 a workgroup
+              over [4]:
+                e0: f32 = b3[r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b4[0] = e0
+            k2 loop [65536] by threads, 256 a workgroup, vectors of 4
+              each:
+                e0: f32 = b1[g0]
+                e1: f32 = b4[0]
+                e2: f32 = mul e0, e1
+                b6[g0] = e2
+            k3 loop [8] by threads, 32 a workgroup
+              over [4]:
+                e0: f32 = b0[4*g0 + r0]
+                c0 = sum e0
+              each:
+                e0: f32 = c0
+                b5[g0] = e0
+        "#]],
+    );
+}
