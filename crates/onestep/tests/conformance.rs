@@ -130,6 +130,20 @@ fn cuda_without_library_convolutions() {
 }
 
 #[test]
+fn wgpu_with_all_passes() {
+    let Some(gpu) = onestep::testing::wgpu() else { return };
+    conforms(&gpu, Passes::all());
+}
+
+#[test]
+fn wgpu_with_each_pass_off() {
+    let Some(gpu) = onestep::testing::wgpu() else { return };
+    for name in Passes::NAMES {
+        conforms(&gpu, format!("-{name}").parse().unwrap());
+    }
+}
+
+#[test]
 fn reference_as_a_device() {
     conforms(&Device::reference(), Passes::all());
 }

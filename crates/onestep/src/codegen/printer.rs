@@ -45,6 +45,12 @@ pub(super) fn print(
         shared: BTreeSet::new(),
         shared_len: 0,
     };
+    if groups.iter().product::<usize>() > blocks {
+        // The axes of the launch hold a few more.
+        printer.open(&format!("if (block >= {blocks}) {{"));
+        printer.line("return;");
+        printer.close(1);
+    }
     for (i, &(number, kernel)) in members.iter().enumerate() {
         if i > 0 {
             printer.line(dialect.barrier(Workers::Block));

@@ -109,7 +109,9 @@ impl Dialect for Wgsl {
         match Scalar::of(dtype) {
             Scalar::Float => {
                 let v = value as f32;
-                if v.is_normal() || v == 0.0 { format!("{v:?}f") } else { format!("from_bits({:#x}u)", v.to_bits()) }
+                // Some compilers take -0 for 0.
+                let plain = v.is_normal() || v.to_bits() == 0;
+                if plain { format!("{v:?}f") } else { format!("from_bits({:#x}u)", v.to_bits()) }
             }
             Scalar::Int => format!("{}", value as i32),
             Scalar::Uint => format!("{}u", saturated(dtype, value)),
@@ -163,7 +165,7 @@ impl Dialect for Wgsl {
             Binary::Add => "+",
             Binary::Sub => "-",
             Binary::Mul => "*",
-            Binary::Div if float => "/",
+            Binary::Div if float => return format!("quotient({a}, {b})"),
             Binary::Div if unsigned => return format!("divide_uint({a}, {b})"),
             Binary::Div => return format!("divide_int({a}, {b})"),
             Binary::Rem if float => "%",
@@ -185,6 +187,7 @@ impl Dialect for Wgsl {
     fn compare(&self, op: Compare, dtype: DType, a: &str, b: &str) -> String {
         match (op, dtype == DType::Bool) {
             (Compare::Eq, _) => format!("{a} == {b}"),
+            (Compare::Ne, _) if dtype.is_float() => format!("differ({a}, {b})"),
             (Compare::Ne, _) => format!("{a} != {b}"),
             (Compare::Lt, false) => format!("{a} < {b}"),
             (Compare::Le, false) => format!("{a} <= {b}"),
@@ -198,7 +201,7 @@ impl Dialect for Wgsl {
             (true, DType::I32) => format!("to_int({a})"),
             (true, DType::U32) => format!("to_uint({a})"),
             (true, DType::U8) => format!("to_byte({a})"),
-            (true, DType::Bool) => format!("{a} != 0.0f"),
+            (true, DType::Bool) => format!("(bitcast<u32>({a}) & 0x7fffffffu) != 0u"),
             (true, DType::BF16) => format!("bf16_value(bf16_bits({a}))"),
             (true, DType::F16) => format!("f16_value(f16_bits({a}))"),
             (true, DType::F32 | DType::F64) => a.into(),

@@ -184,7 +184,7 @@ fn text(jobs: &[Job]) -> String {
 fn call(space: &str, source: &Source, workspace: usize) -> String {
     let pointer = |bound| match bound {
         Bound::Buffer(id) => format!("p(b{})", id.0),
-        Bound::Arena => "p(arena)".into(),
+        Bound::Arena { start, .. } => format!("p(arena + {start})"),
         Bound::Workspace => format!("p(workspace{workspace})"),
     };
     let pointers: Vec<String> = source.bindings.iter().map(|b| pointer(b.bound)).collect();

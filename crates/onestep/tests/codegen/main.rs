@@ -298,13 +298,28 @@ fn buffers_that_share_memory() {
           }
           let g0: i32 = item;
           {
-            let e0: f32 = bitcast<f32>(arena[g0 + 64]);
+            let e0: f32 = bitcast<f32>(arena[g0]);
             let e1: f32 = sqrt(e0);
-            arena[g0 + 64] = bitcast<u32>(e1);
+            arena[g0] = bitcast<u32>(e1);
           }
         }
     "#]]
     .assert_eq(&wgsl.kernel);
-    assert_eq!(wgsl.bindings, [Binding { bound: Bound::Arena, access: Access::ReadWrite }]);
+    let bound = Bound::Arena { start: 256, end: 256 + 40 };
+    assert_eq!(wgsl.bindings, [Binding { bound, access: Access::ReadWrite }]);
+    assert_eq!(wgsl::fault(&wgsl.text()), None);
+}
+
+/// WebGPU has 65,535 groups on an axis: more take two, and those too many there do nothing.
+#[test]
+fn more_groups_than_an_axis_holds() {
+    let graph = Graph::parse("graph {\n  %0: f32[16777472,3] = input \"x\"\n  %1: f32[16777472,3] = exp(%0)\n  return %1 as \"y\"\n}");
+    let plan = planned(&graph.unwrap(), "-workers");
+    let wgsl = &sources(&plan, Language::Wgsl { bindings: 8 })[0];
+    let blocks = plan.buffers.iter().map(|b| b.len).max().unwrap().div_ceil(wgsl.threads);
+    assert!(wgsl.groups[0] <= 65_535 && wgsl.groups[1] > 1, "{:?}", wgsl.groups);
+    let excess = wgsl.groups.iter().product::<usize>() - blocks;
+    assert_eq!(excess > 0, wgsl.kernel.contains(&format!("if (block >= {blocks}) {{")), "{}", wgsl.kernel);
+    assert!(excess > 0, "{:?} are just enough", wgsl.groups);
     assert_eq!(wgsl::fault(&wgsl.text()), None);
 }

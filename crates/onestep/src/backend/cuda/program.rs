@@ -328,7 +328,7 @@ impl Buffers {
         match bound {
             Bound::Workspace => workspace,
             Bound::Buffer(id) => self.places[set][id.index()].start,
-            Bound::Arena => self.arena,
+            Bound::Arena { start, .. } => self.arena + start as u64,
         }
     }
 

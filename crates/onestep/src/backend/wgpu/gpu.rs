@@ -1,0 +1,239 @@
+//! An opened adapter: its one queue, what is recorded for it and not yet submitted, and what it has to say when
+//! something fails. Knows neither buffers' purposes nor programs.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use wgpu::{
+    AdapterInfo, CommandBuffer, CommandEncoder, DeviceDescriptor, ErrorFilter, ExperimentalFeatures, Features, Limits,
+    MemoryHints, PollType, SubmissionIndex,
+};
+
+use super::adapters::{self, Found};
+use crate::error::{Error, Result};
+
+/// Submissions that may be under way before the host waits for the first of them.
+const UNDER_WAY: usize = 16;
+
+/// Buffers that a kernel binds at most where the adapter has no less: some have no limit of their own, and then a layout
+/// of bindings has one.
+const BINDINGS: usize = 64;
+
+/// A device with its queue.
+pub(super) struct Gpu {
+    /// "vulkan:0".
+    pub(super) name: String,
+    /// One line about it.
+    pub(super) description: String,
+    pub(super) info: AdapterInfo,
+    pub(super) limits: Limits,
+    pub(super) features: Features,
+    pub(super) device: wgpu::Device,
+    queue: wgpu::Queue,
+    line: Mutex<Line>,
+    faults: Arc<Faults>,
+}
+
+/// What goes to the queue, in order.
+#[derive(Default)]
+struct Line {
+    /// Copies that go out before the next program, or when somebody waits for them.
+    recorded: Option<CommandEncoder>,
+    /// The number of submissions so far: what is recorded now belongs to the one of this number.
+    next: u64,
+    /// Submissions that may be under way, with their numbers.
+    under_way: VecDeque<(u64, SubmissionIndex)>,
+}
+
+/// What the device reported outside of a call that asked.
+#[derive(Default)]
+struct Faults {
+    any: AtomicBool,
+    /// The first of them.
+    first: Mutex<Option<String>>,
+}
+
+impl Faults {
+    fn report(&self, what: String) {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+        self.any.store(true, Ordering::Release);
+    }
+}
+
+/// The value of a future that is ready at once, as all are that wgpu gives outside of browsers.
+pub(super) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+impl Gpu {
+    /// Opens an adapter with all the limits it has.
+    pub(super) fn open(found: Found) -> Result<Self> {
+        let Found { adapter, info, name } = found;
+        let wanted = Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE;
+        let (limits, features) = (adapter.limits(), adapter.features() & wanted);
+        let descriptor = DeviceDescriptor {
+            label: None,
+            required_features: features,
+            required_limits: limits.clone(),
+            experimental_features: ExperimentalFeatures::disabled(),
+            // The pool above keeps large blocks itself.
+            memory_hints: MemoryHints::MemoryUsage,
+            trace: wgpu::Trace::Off,
+        };
+        let opened = now(adapter.request_device(&descriptor));
+        let refused = || Error::device(format!("{name} ({}) cannot be opened; is its driver up to date?", info.name));
+        let (device, queue) = opened.ok_or_else(refused)?.map_err(|e| refused().with_source(e))?;
+        let faults = Arc::new(Faults::default());
+        // What is wgpu's default would end the process.
+        let report = faults.clone();
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| report.report(e.to_string())));
+        let report = faults.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            report.report(format!("the device is lost ({reason:?}): {message}"));
+        });
+        let description = adapters::describe(&adapter, &info);
+        Ok(Gpu { name, description, info, limits, features, device, queue, line: Mutex::default(), faults })
+    }
+
+    /// An error if the device has failed since it was opened.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.faults.any.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let first = self.faults.first.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(self.failed(first.as_deref().unwrap_or("it does not say why")))
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        Error::device(format!(
+            "{} failed: {why}; what was on it is gone, so start again from the last checkpoint (`--resume`)",
+            self.name
+        ))
+    }
+
+    /// Does something, and gives what the device has against it as an error: of kind memory where that ran out.
+    pub(super) fn attempt<T>(&self, what: impl FnOnce() -> T) -> Result<T> {
+        self.check()?;
+        let scopes = [ErrorFilter::Internal, ErrorFilter::Validation, ErrorFilter::OutOfMemory];
+        let scopes = scopes.map(|filter| self.device.push_error_scope(filter));
+        let value = what();
+        let errors: Vec<wgpu::Error> =
+            scopes.into_iter().rev().filter_map(|scope| now(scope.pop()).flatten()).collect();
+        match errors.into_iter().next() {
+            None => self.check().map(|()| value),
+            Some(e @ wgpu::Error::OutOfMemory { .. }) => {
+                Err(Error::memory(format!("{} has no memory left", self.name)).with_source(e))
+            }
+            Some(e) => Err(Error::device(format!("{} refuses: {e}", self.name)).with_source(e)),
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new list of commands.
+    pub(super) fn encoder(&self) -> CommandEncoder {
+        self.device.create_command_encoder(&Default::default())
+    }
+
+    /// Adds commands behind all that was recorded or submitted so far; the number of the submission that they will
+    /// belong to. They go out with the next one, or when somebody waits for that number.
+    pub(super) fn record(&self, commands: impl FnOnce(&mut CommandEncoder)) -> Result<u64> {
+        self.check()?;
+        let mut line = self.line();
+        commands(line.recorded.get_or_insert_with(|| self.encoder()));
+        Ok(line.next)
+    }
+
+    /// Submits what is recorded, and then some commands if there are any. Does not wait for them, but for those of long
+    /// ago.
+    pub(super) fn submit(&self, commands: Option<CommandBuffer>) -> Result<u64> {
+        let mut line = self.line();
+        let number = self.send(&mut line, commands);
+        let late = (line.under_way.len() > UNDER_WAY).then(|| line.under_way.pop_front()).flatten();
+        drop(line);
+        if let Some((_, index)) = late {
+            self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?;
+        }
+        self.check()?;
+        Ok(number)
+    }
+
+    fn send(&self, line: &mut Line, commands: Option<CommandBuffer>) -> u64 {
+        let recorded = line.recorded.take().map(CommandEncoder::finish);
+        let index = self.queue.submit(recorded.into_iter().chain(commands));
+        line.under_way.push_back((line.next, index));
+        line.next += 1;
+        line.next - 1
+    }
+
+    /// Waits for everything up to a submission, which goes out now if it has not yet.
+    pub(super) fn wait_for(&self, number: u64) -> Result<()> {
+        let mut line = self.line();
+        if number >= line.next {
+            self.send(&mut line, None);
+        }
+        let known = line.under_way.iter().rposition(|(n, _)| *n <= number);
+        // What is not under way any more was waited for.
+        let index = known.and_then(|last| line.under_way.drain(..=last).next_back()).map(|(_, index)| index);
+        drop(line);
+        match index {
+            Some(index) => self.poll(PollType::Wait { submission_index: Some(index), timeout: None }),
+            None => self.poll(PollType::Poll),
+        }
+    }
+
+    /// Sees what has become of a submission without waiting; it goes out now if it has not yet.
+    pub(super) fn look_at(&self, number: u64) -> Result<()> {
+        let mut line = self.line();
+        if number >= line.next {
+            self.send(&mut line, None);
+        }
+        drop(line);
+        self.poll(PollType::Poll)
+    }
+
+    /// Waits for everything.
+    pub(super) fn wait(&self) -> Result<()> {
+        let mut line = self.line();
+        if line.recorded.is_some() {
+            self.send(&mut line, None);
+        }
+        line.under_way.clear();
+        drop(line);
+        self.poll(PollType::wait_indefinitely())
+    }
+
+    fn poll(&self, how: PollType) -> Result<()> {
+        // wgpu panics where a device is lost while it is waited for.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        self.check()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => Err(self.failed(&e.to_string()).with_source(e)),
+            Err(_) => {
+                let why = "the device was lost while it was waited for";
+                self.faults.report(why.into());
+                Err(self.failed(why))
+            }
+        }
+    }
+
+    /// Storage buffers that a kernel may bind.
+    pub(super) fn bindings(&self) -> usize {
+        (self.limits.max_storage_buffers_per_shader_stage as usize).min(BINDINGS)
+    }
+
+    /// Nanoseconds of a tick of its clock.
+    pub(super) fn tick(&self) -> f64 {
+        f64::from(self.queue.get_timestamp_period())
+    }
+}
