@@ -90,7 +90,7 @@ fn k0(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) 
         let e0: f32 = v0[part];
         let e2: f32 = e0 - e1;
         let e3: f32 = exp(e2);
-        let e5: f32 = e3 / e4;
+        let e5: f32 = quotient(e3, e4);
         s0[part] = e5;
       }
       if (live) {
