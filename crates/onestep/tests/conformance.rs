@@ -135,6 +135,13 @@ fn wgpu_with_all_passes() {
     conforms(&gpu, Passes::all());
 }
 
+/// Every contraction by tiles, however small.
+#[test]
+fn wgpu_with_tiles_for_all_contractions() {
+    let Some(gpu) = onestep::testing::wgpu() else { return };
+    conforms_as(&gpu, &Target { tile_work: 1, ..gpu.target() }, Passes::all());
+}
+
 #[test]
 fn wgpu_with_each_pass_off() {
     let Some(gpu) = onestep::testing::wgpu() else { return };

@@ -93,6 +93,9 @@ struct Use {
     width: Option<usize>,
 }
 
+/// The variable where the arena is bound as one.
+pub(super) const JOINED: &str = "arena";
+
 /// Collects the bindings of kernels that are printed as one.
 pub(super) fn collect<'a>(
     plan: &Plan,
@@ -134,7 +137,7 @@ pub(super) fn collect<'a>(
         let dtype = plan.buffer(id).dtype;
         let slot = match plan.buffer(id).place {
             Place::Arena(_) if joined => Slot {
-                name: "arena".into(),
+                name: JOINED.into(),
                 dtype,
                 storage: if parts { Storage::Atomic } else { Storage::Words },
                 first: (offset(plan, id) - stretch.start) / dtype.size(),

@@ -98,7 +98,7 @@ fn blocks(kernel: &LoopKernel) -> usize {
 }
 
 /// So many workgroups on two axes.
-fn spread(blocks: usize, most: usize) -> [usize; 3] {
+pub(super) fn spread(blocks: usize, most: usize) -> [usize; 3] {
     let rows = blocks.div_ceil(most);
     [blocks.div_ceil(rows), rows, 1]
 }

@@ -1,7 +1,8 @@
 //! WGSL through naga's parser and validator.
 
+use crate::host::GPU;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use onestep::codegen::{Bound, Language, Source, launches, print};
+use onestep::codegen::{Bound, Language, Source, Tiling, launches, print, print_tiled};
 use onestep::plan::{KernelKind, Place, Plan};
 
 /// For a device that binds whatever is asked for.
@@ -22,6 +23,16 @@ pub fn tight(plan: &Plan) -> Vec<Source> {
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
     let pairs = loops.zip(sources(plan, WGSL)).filter(|(_, s)| arena(s) > 1);
     pairs.map(|(r, s)| print(plan, r, Language::Wgsl { bindings: s.bindings.len() - 1 }).unwrap()).collect()
+}
+
+/// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one.
+pub fn tiles(plan: &Plan) -> Vec<Source> {
+    let small = Tiling { multiprocessors: 4, shared_bytes: 16 << 10 };
+    let languages = [(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
+    let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
+    let printed = loops.flat_map(|r| languages.map(|(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
+    // Some bind more than three buffers besides the arena.
+    printed.filter_map(Result::ok).flatten().filter(|s| s.kernel.contains("staged") || s.kernel.contains("workspace")).collect()
 }
 
 /// What naga has against a text.

@@ -13,11 +13,13 @@ use std::sync::{Arc, OnceLock};
 
 use super::memory::{Block, Pool, Purpose, Ring, Statistics, rounded};
 use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, download_now, planned_blocks};
+use crate::codegen::{self, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
 use gpu::Gpu;
 use memory::{GpuMemory, Mapped};
+use wgpu::DeviceType;
 
 pub(in crate::backend) use adapters::is_name;
 
@@ -25,6 +27,11 @@ pub(in crate::backend) use adapters::is_name;
 const ISLAND_WORK: u64 = 1 << 14;
 /// Threads that share rows: the same for all adapters, whose subgroups differ in size.
 const SUBGROUP: usize = 32;
+/// Multiply-adds from which a contraction is computed by tiles.
+const TILE_WORK: u64 = 1 << 15;
+/// Workgroups that run side by side, which no graphics interface tells: on a GPU of its own memory, on others, and on a
+/// CPU.
+const MULTIPROCESSORS: [usize; 3] = [128, 16, 4];
 /// Points over which a large reduction is spread on a GPU of its own memory, and on others.
 const REDUCE_LANES: usize = 1 << 15;
 const FEW_REDUCE_LANES: usize = 1 << 12;
@@ -76,6 +83,24 @@ impl Wgpu {
 }
 
 impl Shared {
+    /// What tile kernels may use.
+    fn tiling(&self) -> Tiling {
+        let Gpu { limits, info, .. } = &*self.gpu;
+        let multiprocessors = match info.device_type {
+            DeviceType::DiscreteGpu => MULTIPROCESSORS[0],
+            DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => MULTIPROCESSORS[1],
+            DeviceType::Cpu => MULTIPROCESSORS[2],
+        };
+        Tiling { multiprocessors, shared_bytes: limits.max_compute_workgroup_storage_size as usize }
+    }
+
+    /// Whether its workgroups are large enough for tiles, as they are wherever WebGPU could run.
+    fn has_tiles(&self) -> bool {
+        let limits = &self.gpu.limits;
+        let threads = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        threads >= 256 && limits.max_compute_workgroup_storage_size >= 16 << 10
+    }
+
     /// A ring, made when it is first needed.
     fn made<'a>(
         &self,
@@ -118,7 +143,7 @@ impl Backend for Wgpu {
 
     fn target(&self) -> Target {
         let Gpu { limits, info, .. } = &*self.0.gpu;
-        let own_memory = info.device_type == wgpu::DeviceType::DiscreteGpu;
+        let own_memory = info.device_type == DeviceType::DiscreteGpu;
         Target {
             name: "wgpu".into(),
             alignment: ALIGNMENT.max(limits.min_storage_buffer_offset_alignment as usize),
@@ -130,6 +155,7 @@ impl Backend for Wgpu {
             vector_bytes: 16,
             island_work: ISLAND_WORK,
             nest_work: u64::MAX,
+            tile_work: if self.0.has_tiles() { TILE_WORK } else { 0 },
             bindings: self.0.gpu.bindings(),
             ..Target::default()
         }
@@ -147,8 +173,10 @@ impl Backend for Wgpu {
     }
 
     fn program_bytes(&self, _: &Graph, plan: &Plan) -> Result<usize> {
-        let bytes = planned_blocks(plan).map(|bytes| rounded(bytes).unwrap_or(usize::MAX));
-        Ok(bytes.fold(0, usize::saturating_add))
+        let tiling = self.0.tiling();
+        let scratch = codegen::launches(plan).into_iter().map(|kernels| codegen::scratch_bytes(plan, &kernels, tiling));
+        let blocks = planned_blocks(plan).chain(scratch.filter(|&bytes| bytes > 0));
+        Ok(blocks.map(|bytes| rounded(bytes).unwrap_or(usize::MAX)).fold(0, usize::saturating_add))
     }
 
     fn download_later(&self, memory: &[&Memory]) -> Result<Box<dyn Pending>> {

@@ -41,6 +41,15 @@ pub(super) struct Program {
     shared: Arc<Shared>,
 }
 
+/// A printed kernel.
+struct Part {
+    source: Source,
+    /// The first of the plan's kernels that it computes.
+    kernel: usize,
+    /// The scratch memory that it shares with the others of the same, with its bytes.
+    scratch: Option<(Buffer, usize)>,
+}
+
 /// A kernel with what it binds.
 struct Launch {
     pipeline: ComputePipeline,
@@ -67,20 +76,24 @@ impl Clock {
 
 impl Program {
     pub(super) fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
-        let language = Language::Wgsl { bindings: shared.gpu.bindings() };
-        let print = |kernels: Range<usize>| match &plan.kernels[kernels.start].kind {
-            KernelKind::Loop(_) => Ok((kernels.start, codegen::print(plan, kernels, language)?)),
+        let (language, tiling) = (Language::Wgsl { bindings: shared.gpu.bindings() }, shared.tiling());
+        let print = |kernels: &Range<usize>| match &plan.kernels[kernels.start].kind {
+            KernelKind::Loop(_) => codegen::print_tiled(plan, kernels.clone(), tiling, language),
             KernelKind::Library(call) => Err(Error::unsupported(format!(
                 "there is no {} for {}; compile for its own target",
                 call.name(),
                 shared.gpu.name
             ))),
         };
-        let sources = codegen::launches(plan).into_iter().map(print).collect::<Result<Vec<_>>>()?;
-        let memory = Buffers::new(shared, graph, plan, states)?;
-        let launches = side_by_side(&sources, |(kernel, source)| {
-            let place = || format!("kernel {}", source.entry);
-            launch(&shared.gpu, *kernel, source, &memory.bound(&shared.gpu, source)?).map_err(|e| e.at(place()))
+        let mut memory = Buffers::new(shared, graph, plan, states)?;
+        let mut parts = Vec::new();
+        for kernels in codegen::launches(plan) {
+            let scratch = memory.workspace(shared, codegen::scratch_bytes(plan, &kernels, tiling))?;
+            parts.extend(print(&kernels)?.into_iter().map(|source| Part { source, kernel: kernels.start, scratch: scratch.clone() }));
+        }
+        let launches = side_by_side(&parts, |part| {
+            let bound = memory.bound(&shared.gpu, part)?;
+            launch(&shared.gpu, part, &bound).map_err(|e| e.at(format!("kernel {}", part.source.entry)))
         })?;
         let Buffers { inputs, outputs, own, .. } = memory;
         Ok(Program {
@@ -122,7 +135,8 @@ fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> Result<R> +
 }
 
 /// Compiles a kernel and binds it.
-fn launch(gpu: &Gpu, kernel: usize, source: &Source, bound: &[BufferBinding]) -> Result<Launch> {
+fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<Launch> {
+    let Part { source, kernel, .. } = part;
     let entries = source.bindings.iter().zip(bound).zip(0..).map(|((binding, buffer), number)| BindGroupLayoutEntry {
         binding: number,
         visibility: ShaderStages::COMPUTE,
@@ -171,7 +185,7 @@ fn launch(gpu: &Gpu, kernel: usize, source: &Source, bound: &[BufferBinding]) ->
         let group = device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &bound });
         (pipeline, group)
     })?;
-    Ok(Launch { pipeline, group, groups: groups(gpu, source)?, kernel })
+    Ok(Launch { pipeline, group, groups: groups(gpu, source)?, kernel: *kernel })
 }
 
 fn groups(gpu: &Gpu, source: &Source) -> Result<[u32; 3]> {
@@ -239,19 +253,33 @@ impl Buffers {
         Ok(all)
     }
 
-    /// What a kernel binds, in its order.
-    fn bound(&self, gpu: &Gpu, source: &Source) -> Result<Vec<BufferBinding<'_>>> {
-        source.bindings.iter().map(|binding| self.binding(gpu, binding)).collect()
+    /// Scratch memory of so many bytes.
+    fn workspace(&mut self, shared: &Shared, bytes: usize) -> Result<Option<(Buffer, usize)>> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+        let buffer = block.raw().clone();
+        self.own.push(block);
+        Ok(Some((buffer, bytes)))
     }
 
-    fn binding(&self, gpu: &Gpu, binding: &Binding) -> Result<BufferBinding<'_>> {
+    /// What a kernel binds, in its order.
+    fn bound<'a>(&'a self, gpu: &Gpu, part: &'a Part) -> Result<Vec<BufferBinding<'a>>> {
+        part.source.bindings.iter().map(|binding| self.binding(gpu, part, binding)).collect()
+    }
+
+    fn binding<'a>(&'a self, gpu: &Gpu, part: &'a Part, binding: &Binding) -> Result<BufferBinding<'a>> {
         let (buffer, start, bytes, name) = match binding.bound {
             Bound::Buffer(id) => {
                 let (buffer, start, bytes, name) = &self.places[id.index()];
                 (buffer, *start, *bytes, name.as_str())
             }
             Bound::Arena { start, end } => (&self.arena, start, end - start, "intermediates that share memory"),
-            Bound::Workspace => panic!("onestep bug: a kernel for wgpu with scratch memory"),
+            Bound::Workspace => match &part.scratch {
+                Some((buffer, bytes)) => (buffer, 0, *bytes, "partial sums"),
+                None => panic!("onestep bug: {} has no scratch memory", part.source.entry),
+            },
         };
         // Something must be bound, even where nothing is read.
         let size = in_words(bytes.max(1));
