@@ -1,5 +1,7 @@
 //! Random graphs: what the fused plan computes must be what the reference computes, whatever passes run.
 
+use std::sync::LazyLock;
+
 use onestep::backend::Device;
 use onestep::backend::reference::{Value, evaluate};
 use onestep::ir::{
@@ -300,12 +302,10 @@ fn program(choices: &[Choice], states: bool) -> (Graph, Vec<Literal>, Vec<Litera
 }
 
 fn agree(choices: &[Choice], states: bool, passes: &str) -> Result<(), TestCaseError> {
-    DEVICES.with(|devices| devices.iter().try_for_each(|device| agree_on(device, choices, states, passes)))
+    DEVICES.iter().try_for_each(|device| agree_on(device, choices, states, passes))
 }
 
-thread_local! {
-    static DEVICES: Vec<Device> = devices();
-}
+static DEVICES: LazyLock<Vec<Device>> = LazyLock::new(devices);
 
 fn agree_on(device: &Device, choices: &[Choice], states: bool, passes: &str) -> Result<(), TestCaseError> {
     let (graph, inputs, initial) = program(choices, states);

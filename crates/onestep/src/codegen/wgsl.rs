@@ -348,9 +348,7 @@ pub(super) fn declared(bindings: &[(Binding, Slot)]) -> String {
 /// The line that opens a kernel, with the number of its workgroup if it uses that.
 pub(super) fn entry(name: &str, threads: usize, uses_block: bool) -> String {
     let group = if uses_block { "@builtin(workgroup_id) group_id: vec3<u32>, " } else { "" };
-    format!(
-        "\n@compute @workgroup_size({threads})\nfn {name}({group}@builtin(local_invocation_index) local: u32) {{\n"
-    )
+    format!("\n@compute @workgroup_size({threads})\nfn {name}({group}@builtin(local_invocation_index) local: u32) {{\n")
 }
 
 /// The line that declares the workgroup's number.

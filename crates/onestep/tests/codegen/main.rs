@@ -344,7 +344,9 @@ fn buffers_that_share_memory() {
 /// WebGPU has 65,535 groups on an axis: more take two, and those too many there do nothing.
 #[test]
 fn more_groups_than_an_axis_holds() {
-    let graph = Graph::parse("graph {\n  %0: f32[16777472,3] = input \"x\"\n  %1: f32[16777472,3] = exp(%0)\n  return %1 as \"y\"\n}");
+    let graph = Graph::parse(
+        "graph {\n  %0: f32[16777472,3] = input \"x\"\n  %1: f32[16777472,3] = exp(%0)\n  return %1 as \"y\"\n}",
+    );
     let plan = planned(&graph.unwrap(), "-workers");
     let wgsl = &sources(&plan, Language::Wgsl { bindings: 8 })[0];
     let blocks = plan.buffers.iter().map(|b| b.len).max().unwrap().div_ceil(wgsl.threads);

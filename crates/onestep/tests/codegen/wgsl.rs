@@ -30,9 +30,14 @@ pub fn tiles(plan: &Plan) -> Vec<Source> {
     let small = Tiling { multiprocessors: 4, shared_bytes: 16 << 10 };
     let languages = [(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
-    let printed = loops.flat_map(|r| languages.map(|(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
+    let printed =
+        loops.flat_map(|r| languages.map(|(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
     // Some bind more than three buffers besides the arena.
-    printed.filter_map(Result::ok).flatten().filter(|s| s.kernel.contains("staged") || s.kernel.contains("workspace")).collect()
+    printed
+        .filter_map(Result::ok)
+        .flatten()
+        .filter(|s| s.kernel.contains("staged") || s.kernel.contains("workspace"))
+        .collect()
 }
 
 /// What naga has against a text.

@@ -173,7 +173,8 @@ pub(super) fn describe(adapter: &Adapter, info: &AdapterInfo) -> String {
         (Features::TIMESTAMP_QUERY, "timestamps"),
     ];
     let extras: Vec<&str> = extras.iter().filter(|(feature, _)| has.contains(*feature)).map(|e| e.1).collect();
-    let driver = [&*info.driver, &*info.driver_info].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
+    let driver =
+        [&*info.driver, &*info.driver_info].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
     format!(
         "{} ({kind}{}{driver}); buffers up to {}, {} bound at once; {} threads and {} shared by a workgroup; {}",
         info.name,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -16,8 +16,11 @@ use wgpu::{
 use super::adapters::{self, Found};
 use crate::error::{Error, Result};
 
-/// Submissions that may be under way before the host waits for the first of them.
-const UNDER_WAY: usize = 16;
+/// Submissions that are under way before lists of commands wait for each other, to go out together: a submission costs
+/// the host as much as many kernels cost the device.
+const UNDER_WAY: usize = 2;
+/// Lists of commands that wait before the host waits for the device.
+const WAITING: usize = 16;
 
 /// Buffers that a kernel binds at most where the adapter has no less: some have no limit of their own, and then a layout
 /// of bindings has one.
@@ -35,15 +38,19 @@ pub(super) struct Gpu {
     pub(super) device: wgpu::Device,
     queue: wgpu::Queue,
     line: Mutex<Line>,
+    /// Submissions that are known to be done: those of lower numbers.
+    done: Arc<AtomicU64>,
     faults: Arc<Faults>,
 }
 
 /// What goes to the queue, in order.
 #[derive(Default)]
 struct Line {
-    /// Copies that go out before the next program, or when somebody waits for them.
+    /// Lists of commands that go out together, or when somebody waits for them.
+    ready: Vec<CommandBuffer>,
+    /// Copies behind these that go out with them.
     recorded: Option<CommandEncoder>,
-    /// The number of submissions so far: what is recorded now belongs to the one of this number.
+    /// The number of submissions so far: what is ready or recorded now belongs to the one of this number.
     next: u64,
     /// Submissions that may be under way, with their numbers.
     under_way: VecDeque<(u64, SubmissionIndex)>,
@@ -99,7 +106,18 @@ impl Gpu {
             report.report(format!("the device is lost ({reason:?}): {message}"));
         });
         let description = adapters::describe(&adapter, &info);
-        Ok(Gpu { name, description, info, limits, features, device, queue, line: Mutex::default(), faults })
+        Ok(Gpu {
+            name,
+            description,
+            info,
+            limits,
+            features,
+            device,
+            queue,
+            line: Mutex::default(),
+            done: Arc::default(),
+            faults,
+        })
     }
 
     /// An error if the device has failed since it was opened.
@@ -153,49 +171,86 @@ impl Gpu {
         Ok(line.next)
     }
 
-    /// Submits what is recorded, and then some commands if there are any. Does not wait for them, but for those of long
-    /// ago.
-    pub(super) fn submit(&self, commands: Option<CommandBuffer>) -> Result<u64> {
+    /// Adds a list of commands behind all others. It goes out at once where the device has little to do, else together
+    /// with those that come after it, or when somebody waits for it. Waits only where very many have come together.
+    pub(super) fn submit(&self, commands: CommandBuffer) -> Result<()> {
         let mut line = self.line();
-        let number = self.send(&mut line, commands);
-        let late = (line.under_way.len() > UNDER_WAY).then(|| line.under_way.pop_front()).flatten();
-        drop(line);
-        if let Some((_, index)) = late {
-            self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?;
+        let recorded = line.recorded.take().map(CommandEncoder::finish);
+        line.ready.extend(recorded.into_iter().chain([commands]));
+        let busy = line.under_way.len() >= UNDER_WAY;
+        let full = line.ready.len() >= WAITING;
+        if !busy {
+            self.send(&mut line);
         }
-        self.check()?;
-        Ok(number)
+        let oldest = line.under_way.front().filter(|_| busy).cloned();
+        drop(line);
+        if let Some((number, index)) = oldest {
+            if full {
+                self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?;
+            } else {
+                self.poll(PollType::Poll)?;
+            }
+            let mut line = self.line();
+            let before = line.under_way.len();
+            let done = if full { number + 1 } else { 0 }.max(self.done.load(Ordering::Acquire));
+            Gpu::forget_done(&mut line, done);
+            if line.under_way.len() < before && !line.ready.is_empty() {
+                self.send(&mut line);
+            }
+        }
+        self.check()
     }
 
-    fn send(&self, line: &mut Line, commands: Option<CommandBuffer>) -> u64 {
+    /// Submits all that waits.
+    pub(super) fn flush(&self) -> Result<()> {
+        let mut line = self.line();
+        if line.recorded.is_some() || !line.ready.is_empty() {
+            self.send(&mut line);
+        }
+        drop(line);
+        self.check()
+    }
+
+    fn send(&self, line: &mut Line) {
         let recorded = line.recorded.take().map(CommandEncoder::finish);
-        let index = self.queue.submit(recorded.into_iter().chain(commands));
-        line.under_way.push_back((line.next, index));
+        let index = self.queue.submit(line.ready.drain(..).chain(recorded));
+        let (done, number) = (self.done.clone(), line.next);
+        self.queue.on_submitted_work_done(move || {
+            done.fetch_max(number + 1, Ordering::AcqRel);
+        });
+        line.under_way.push_back((number, index));
         line.next += 1;
-        line.next - 1
+    }
+
+    /// Takes submissions below a number from what is under way.
+    fn forget_done(line: &mut Line, done: u64) {
+        while line.under_way.front().is_some_and(|(number, _)| *number < done) {
+            line.under_way.pop_front();
+        }
     }
 
     /// Waits for everything up to a submission, which goes out now if it has not yet.
     pub(super) fn wait_for(&self, number: u64) -> Result<()> {
         let mut line = self.line();
         if number >= line.next {
-            self.send(&mut line, None);
+            self.send(&mut line);
         }
-        let known = line.under_way.iter().rposition(|(n, _)| *n <= number);
         // What is not under way any more was waited for.
-        let index = known.and_then(|last| line.under_way.drain(..=last).next_back()).map(|(_, index)| index);
+        let index = line.under_way.iter().rfind(|(n, _)| *n <= number).map(|(_, index)| index.clone());
         drop(line);
         match index {
-            Some(index) => self.poll(PollType::Wait { submission_index: Some(index), timeout: None }),
-            None => self.poll(PollType::Poll),
+            Some(index) => self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?,
+            None => self.poll(PollType::Poll)?,
         }
+        Gpu::forget_done(&mut self.line(), number + 1);
+        Ok(())
     }
 
     /// Sees what has become of a submission without waiting; it goes out now if it has not yet.
     pub(super) fn look_at(&self, number: u64) -> Result<()> {
         let mut line = self.line();
         if number >= line.next {
-            self.send(&mut line, None);
+            self.send(&mut line);
         }
         drop(line);
         self.poll(PollType::Poll)
@@ -203,13 +258,11 @@ impl Gpu {
 
     /// Waits for everything.
     pub(super) fn wait(&self) -> Result<()> {
-        let mut line = self.line();
-        if line.recorded.is_some() {
-            self.send(&mut line, None);
-        }
-        line.under_way.clear();
-        drop(line);
-        self.poll(PollType::wait_indefinitely())
+        self.flush()?;
+        let last = self.line().next;
+        self.poll(PollType::wait_indefinitely())?;
+        Gpu::forget_done(&mut self.line(), last);
+        Ok(())
     }
 
     fn poll(&self, how: PollType) -> Result<()> {

@@ -6,6 +6,7 @@ mod adapters;
 mod gpu;
 mod memory;
 mod program;
+mod step;
 
 use std::any::Any;
 use std::ops::Range;
@@ -192,7 +193,7 @@ impl Backend for Wgpu {
         let answers = self.0.made(&self.0.answers, ANSWERS, ANSWER_BYTES, Mapped::for_downloads)?;
         match answers.request(bytes, |slot| slot.download(&parts))? {
             Some(answer) => {
-                self.0.gpu.submit(None)?;
+                self.0.gpu.flush()?;
                 Ok(Box::new(answer))
             }
             None => download_now(memory),

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wgpu::{
-    BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingResource,
-    BindingType, Buffer, BufferBinding, BufferBindingType, CommandEncoder, ComputePassDescriptor,
-    ComputePassTimestampWrites, ComputePipeline, ComputePipelineDescriptor, Features, PipelineCompilationOptions,
-    PipelineLayoutDescriptor, QuerySet, QuerySetDescriptor, QueryType, ShaderModuleDescriptor, ShaderRuntimeChecks,
-    ShaderSource, ShaderStages,
+    BindGroupDescriptor, BindGroupEntry, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingResource, BindingType,
+    Buffer, BufferBinding, BufferBindingType, ComputePassDescriptor, ComputePassTimestampWrites,
+    ComputePipelineDescriptor, Features, PipelineCompilationOptions, PipelineLayoutDescriptor, QuerySet,
+    QuerySetDescriptor, QueryType, ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages,
 };
 
 use super::gpu::Gpu;
 use super::memory::{GpuMemory, in_words};
+use super::step::{Launch, Step};
 use super::{Shared, WgpuMemory};
 use crate::backend::memory::{Block, Purpose, Size};
 use crate::backend::{Executable, Memory, check_input, state};
@@ -29,7 +29,8 @@ const TIME: usize = 8;
 
 /// A compiled plan, bound to its states.
 pub(super) struct Program {
-    launches: Vec<Launch>,
+    /// Dropped before what its kernels use.
+    step: Step,
     /// The number of the plan's kernels.
     kernels: usize,
     inputs: Vec<(Type, Block<GpuMemory>)>,
@@ -48,15 +49,6 @@ struct Part {
     kernel: usize,
     /// The scratch memory that it shares with the others of the same, with its bytes.
     scratch: Option<(Buffer, usize)>,
-}
-
-/// A kernel with what it binds.
-struct Launch {
-    pipeline: ComputePipeline,
-    group: BindGroup,
-    groups: [u32; 3],
-    /// The first of the plan's kernels that it computes.
-    kernel: usize,
 }
 
 /// Where the device notes times.
@@ -89,7 +81,11 @@ impl Program {
         let mut parts = Vec::new();
         for kernels in codegen::launches(plan) {
             let scratch = memory.workspace(shared, codegen::scratch_bytes(plan, &kernels, tiling))?;
-            parts.extend(print(&kernels)?.into_iter().map(|source| Part { source, kernel: kernels.start, scratch: scratch.clone() }));
+            parts.extend(print(&kernels)?.into_iter().map(|source| Part {
+                source,
+                kernel: kernels.start,
+                scratch: scratch.clone(),
+            }));
         }
         let launches = side_by_side(&parts, |part| {
             let bound = memory.bound(&shared.gpu, part)?;
@@ -97,7 +93,7 @@ impl Program {
         })?;
         let Buffers { inputs, outputs, own, .. } = memory;
         Ok(Program {
-            launches,
+            step: Step::new(&shared.gpu, launches),
             kernels: plan.kernels.len(),
             inputs,
             outputs,
@@ -106,16 +102,6 @@ impl Program {
             _states: states.to_vec(),
             shared: shared.clone(),
         })
-    }
-
-    /// Adds the step's commands.
-    fn encode(&self, encoder: &mut CommandEncoder) {
-        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-        for Launch { pipeline, group, groups: [x, y, z], .. } in &self.launches {
-            pass.set_pipeline(pipeline);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(*x, *y, *z);
-        }
     }
 }
 
@@ -306,14 +292,13 @@ impl Executable for Program {
     }
 
     fn run(&mut self) -> Result<()> {
-        let mut encoder = self.shared.gpu.encoder();
-        self.encode(&mut encoder);
-        self.shared.gpu.submit(Some(encoder.finish())).map(|_| ())
+        let list = self.step.list()?;
+        self.shared.gpu.submit(list)
     }
 
     fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
         let gpu = self.shared.gpu.clone();
-        let count = 2 * self.launches.len() as u32;
+        let count = 2 * self.step.launches().len() as u32;
         if !gpu.features.contains(Features::TIMESTAMP_QUERY) || !(1..=wgpu::QUERY_SET_MAX_QUERIES).contains(&count) {
             return Ok(None);
         }
@@ -322,7 +307,7 @@ impl Executable for Program {
             None => Clock::new(&self.shared, count)?,
         };
         let mut encoder = gpu.encoder();
-        for (launch, number) in self.launches.iter().zip(0..) {
+        for (launch, number) in self.step.launches().iter().zip(0..) {
             let noted = ComputePassTimestampWrites {
                 query_set: &times,
                 beginning_of_pass_write_index: Some(2 * number),
@@ -336,13 +321,14 @@ impl Executable for Program {
             pass.dispatch_workgroups(x, y, z);
         }
         encoder.resolve_query_set(&times, 0..count, block.raw(), 0);
-        gpu.submit(Some(encoder.finish()))?;
+        gpu.submit(encoder.finish())?;
         let bytes = self.shared.download(&block)?;
         self.clock = Some(Clock { times, block });
-        let noted: Vec<u64> = bytes.chunks_exact(TIME).map(|b| b.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
+        let noted: Vec<u64> =
+            bytes.chunks_exact(TIME).map(|b| b.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
         // The time of an island stands with its first kernel.
         let mut all = vec![Duration::ZERO; self.kernels];
-        for (launch, pair) in self.launches.iter().zip(noted.chunks_exact(2)) {
+        for (launch, pair) in self.step.launches().iter().zip(noted.chunks_exact(2)) {
             let ticks = pair[1].saturating_sub(pair[0]);
             all[launch.kernel] += Duration::from_nanos((ticks as f64 * gpu.tick()) as u64);
         }

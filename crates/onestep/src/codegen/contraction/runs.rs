@@ -1,9 +1,9 @@
 //! Runs of an operand's elements: where few channels lie together with the taps beside them, but not aligned, a thread
 //! loads several elements from one address, and asks once for all of them that are there together.
 
+use super::Text;
 use super::cut::{Math, THREADS};
 use super::staging::Side;
-use super::Text;
 use crate::plan::Affine;
 
 /// Elements of a run that is loaded from one address.
@@ -48,7 +48,8 @@ impl Side<'_> {
         }
         let plain = self.printed.nest.phases[0].lets.is_empty() && self.width() == 1;
         let run = Run { length, count: axis.extent() / length, across, room };
-        (self.printed.tongue.lists_and_runs() && plain && length >= SHORTEST_RUN && axis.extent() <= room).then_some(run)
+        (self.printed.tongue.lists_and_runs() && plain && length >= SHORTEST_RUN && axis.extent() <= room)
+            .then_some(run)
     }
 
     /// What a map gains along a run, at each of its elements.
