@@ -351,15 +351,13 @@ fn narrows(choices: &[Choice], states: bool, precision: Precision) -> Result<(),
         let pairs = want.outputs.iter().zip(&got.outputs).chain(want.states.iter().zip(&got.states));
         prop_assert!(pairs.clone().all(|(a, b)| same(a, b)), "{graph}\nis not\n{narrowed}");
     }
-    DEVICES.with(|devices| {
-        for device in devices {
-            let compiled = compile_in(precision, &graph, &device.target(), Passes::all()).unwrap();
-            let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
-            let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-            inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
-            program.run().unwrap();
-        }
-    });
+    for device in DEVICES.iter() {
+        let compiled = compile_in(precision, &graph, &device.target(), Passes::all()).unwrap();
+        let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
+        let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
+        inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
+        program.run().unwrap();
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Devices: describe the target, hold state, compile a plan, run it. No backend knows what a layer or an
 //! optimizer is.
 
+mod cache;
 pub mod cpu;
 #[cfg(not(target_os = "macos"))]
 pub mod cuda;

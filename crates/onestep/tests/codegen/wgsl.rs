@@ -1,6 +1,7 @@
-//! WGSL through naga's parser and validator.
+//! WGSL through naga's parser and validator, and on to what Metal compiles: its writer of the Metal shading language.
 
 use crate::host::GPU;
+use naga::back::msl;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use onestep::codegen::{Bound, Language, Source, Tiling, launches, print, print_tiled};
 use onestep::plan::{KernelKind, Place, Plan};
@@ -47,5 +48,22 @@ pub fn fault(text: &str) -> Option<String> {
         Err(e) => return Some(e.emit_to_string(text)),
     };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-    validator.validate(&module).err().map(|e| e.emit_to_string(text))
+    let info = match validator.validate(&module) {
+        Ok(info) => info,
+        Err(e) => return Some(e.emit_to_string(text)),
+    };
+    // As wgpu asks for it on Apple GPUs, but for the numbers of bindings, which it chooses.
+    let options = msl::Options {
+        lang_version: (2, 4),
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: false,
+        emit_int_div_checks: false,
+        ..msl::Options::default()
+    };
+    match msl::write_string(&module, &info, &options, &msl::PipelineOptions::default()) {
+        Ok((text, _)) if text.contains("kernel void") => None,
+        Ok((text, _)) => Some(format!("no kernel in the Metal text:\n{text}")),
+        Err(e) => Some(format!("the Metal writer: {e}")),
+    }
 }

@@ -14,6 +14,7 @@ use wgpu::{
 };
 
 use super::adapters::{self, Found};
+use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
 
 /// Submissions that are under way before lists of commands wait for each other, to go out together: a submission costs
@@ -41,6 +42,7 @@ pub(super) struct Gpu {
     /// Submissions that are known to be done: those of lower numbers.
     done: Arc<AtomicU64>,
     faults: Arc<Faults>,
+    pub(super) pipelines: Pipelines,
 }
 
 /// What goes to the queue, in order.

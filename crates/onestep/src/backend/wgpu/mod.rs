@@ -5,6 +5,7 @@
 mod adapters;
 mod gpu;
 mod memory;
+mod pipelines;
 mod program;
 mod step;
 

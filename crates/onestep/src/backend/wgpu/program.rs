@@ -166,7 +166,7 @@ fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<Launch> {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: gpu.pipelines.cache(),
         });
         let group = device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &bound });
         (pipeline, group)
