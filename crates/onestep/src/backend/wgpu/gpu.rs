@@ -108,7 +108,9 @@ impl Gpu {
             report.report(format!("the device is lost ({reason:?}): {message}"));
         });
         let description = adapters::describe(&adapter, &info);
+        let pipelines = Pipelines::of_user(&device, &info);
         Ok(Gpu {
+            pipelines,
             name,
             description,
             info,
