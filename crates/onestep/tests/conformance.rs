@@ -138,6 +138,27 @@ fn cuda_without_library_convolutions() {
 }
 
 #[test]
+fn wgpu_with_all_passes() {
+    let Some(gpu) = onestep::testing::wgpu() else { return };
+    conforms(&gpu, Passes::all());
+}
+
+/// Every contraction by tiles, however small.
+#[test]
+fn wgpu_with_tiles_for_all_contractions() {
+    let Some(gpu) = onestep::testing::wgpu() else { return };
+    conforms_as(&gpu, &Target { tile_work: 1, ..gpu.target() }, Passes::all());
+}
+
+#[test]
+fn wgpu_with_each_pass_off() {
+    let Some(gpu) = onestep::testing::wgpu() else { return };
+    for name in Passes::NAMES {
+        conforms(&gpu, format!("-{name}").parse().unwrap());
+    }
+}
+
+#[test]
 fn reference_as_a_device() {
     conforms(&Device::reference(), Passes::all());
 }

@@ -107,12 +107,13 @@ fn the_same_bits_run_to_run_and_with_any_number_of_threads() {
 
 #[test]
 fn the_same_bits_run_to_run_on_a_gpu() {
-    let Some(gpu) = onestep::testing::cuda() else { return };
-    for precision in Precision::ALL {
-        let [first, again] = [(); 2].map(|()| train_in(precision, &gpu, Passes::all(), 12));
-        let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&first.0), bits(&again.0), "{precision}");
-        assert_eq!(first.1, again.1, "{precision}");
+    for gpu in onestep::testing::cuda().into_iter().chain(onestep::testing::wgpu()) {
+        for precision in Precision::ALL {
+            let [first, again] = [(); 2].map(|()| train_in(precision, &gpu, Passes::all(), 12));
+            let bits = |losses: &[f32]| losses.iter().map(|l| l.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&first.0), bits(&again.0), "{precision} on {}", gpu.name());
+            assert_eq!(first.1, again.1, "{precision} on {}", gpu.name());
+        }
     }
 }
 

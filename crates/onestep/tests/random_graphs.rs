@@ -1,5 +1,7 @@
 //! Random graphs: what the fused plan computes must be what the reference computes, whatever passes run.
 
+use std::sync::LazyLock;
+
 use onestep::backend::Device;
 use onestep::backend::reference::{Value, evaluate};
 use onestep::ir::{
@@ -300,12 +302,10 @@ fn program(choices: &[Choice], states: bool) -> (Graph, Vec<Literal>, Vec<Litera
 }
 
 fn agree(choices: &[Choice], states: bool, passes: &str) -> Result<(), TestCaseError> {
-    DEVICES.with(|devices| devices.iter().try_for_each(|device| agree_on(device, choices, states, passes)))
+    DEVICES.iter().try_for_each(|device| agree_on(device, choices, states, passes))
 }
 
-thread_local! {
-    static DEVICES: Vec<Device> = devices();
-}
+static DEVICES: LazyLock<Vec<Device>> = LazyLock::new(devices);
 
 fn agree_on(device: &Device, choices: &[Choice], states: bool, passes: &str) -> Result<(), TestCaseError> {
     let (graph, inputs, initial) = program(choices, states);
@@ -351,15 +351,13 @@ fn narrows(choices: &[Choice], states: bool, precision: Precision) -> Result<(),
         let pairs = want.outputs.iter().zip(&got.outputs).chain(want.states.iter().zip(&got.states));
         prop_assert!(pairs.clone().all(|(a, b)| same(a, b)), "{graph}\nis not\n{narrowed}");
     }
-    DEVICES.with(|devices| {
-        for device in devices {
-            let compiled = compile_in(precision, &graph, &device.target(), Passes::all()).unwrap();
-            let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
-            let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-            inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
-            program.run().unwrap();
-        }
-    });
+    for device in DEVICES.iter() {
+        let compiled = compile_in(precision, &graph, &device.target(), Passes::all()).unwrap();
+        let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
+        let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
+        inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
+        program.run().unwrap();
+    }
     Ok(())
 }
 

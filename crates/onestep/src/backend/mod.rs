@@ -1,12 +1,14 @@
 //! Devices: describe the target, hold state, compile a plan, run it. No backend knows what a layer or an
 //! optimizer is.
 
+mod cache;
 pub mod cpu;
 #[cfg(not(target_os = "macos"))]
 pub mod cuda;
 mod host;
 pub mod memory;
 pub mod reference;
+mod wgpu;
 
 use std::any::Any;
 use std::fmt;
@@ -293,7 +295,15 @@ impl Device {
         )))
     }
 
-    /// The fastest device there is: the first NVIDIA GPU if it can be used, else the CPU.
+    /// A GPU through Vulkan, Metal or DX12: the best of one (`vulkan`, `metal`, `dx12`) or of all (`wgpu`), or one by its
+    /// number, counted from 0 (`vulkan:1`). An adapter that computes on the CPU is chosen where there is no other. An
+    /// error says what is missing.
+    pub fn graphics(name: &str) -> Result<Self> {
+        Ok(Device::new(wgpu::Wgpu::open(name)?))
+    }
+
+    /// The fastest device there is: the first NVIDIA GPU if it can be used, else the best GPU through Vulkan, Metal or
+    /// DX12, else the CPU.
     pub fn best() -> Result<Self> {
         Device::named("best", None)
     }
@@ -301,17 +311,23 @@ impl Device {
     /// Every device that can be used here, best first.
     pub fn list() -> Vec<Device> {
         let gpus = (0..).map_while(|i| Device::cuda(i).ok());
-        gpus.chain([Device::cpu(), Device::reference()]).collect()
+        let graphics = wgpu::Wgpu::all().into_iter().map(Device::new);
+        gpus.chain(graphics).chain([Device::cpu(), Device::reference()]).collect()
     }
 
-    /// The device of a name: `best`, `cpu`, `cuda` (the first), `cuda:1` or `reference`; `threads` is for the CPU.
+    /// The device of a name: `best`, `cpu`, `cuda` (the first), `cuda:1`, those of [`Device::graphics`] or `reference`;
+    /// `threads` is for the CPU.
     pub fn named(name: &str, threads: Option<usize>) -> Result<Self> {
         let cpu = || threads.map_or_else(Device::cpu, Device::cpu_with_threads);
         if let Some(ordinal) = name.strip_prefix("cuda:").and_then(|n| n.parse().ok()) {
             return Device::cuda(ordinal);
         }
         match name {
-            "best" => Ok(Device::cuda(0).unwrap_or_else(|_| cpu())),
+            "best" => {
+                let graphics = || wgpu::Wgpu::hardware().map(Device::new);
+                Ok(Device::cuda(0).ok().or_else(graphics).unwrap_or_else(cpu))
+            }
+            name if wgpu::is_name(name) => Device::graphics(name),
             "cpu" => Ok(cpu()),
             "cuda" => Device::cuda(0),
             "reference" => Ok(Device::reference()),

@@ -22,8 +22,14 @@ pub enum Access {
 pub enum Bound {
     /// A buffer from its first element on. WGSL sees whole words of four bytes: its size is rounded up.
     Buffer(BufferId),
-    /// The plan's whole arena.
-    Arena,
+    /// The bytes of the plan's arena from the first buffer that the kernel uses to the last: it starts where a buffer
+    /// does.
+    Arena {
+        /// The first of them.
+        start: usize,
+        /// The one behind the last.
+        end: usize,
+    },
     /// Scratch memory of the launch's own, as large as what printed the kernel says.
     Workspace,
 }
@@ -87,6 +93,9 @@ struct Use {
     width: Option<usize>,
 }
 
+/// The variable where the arena is bound as one.
+pub(super) const JOINED: &str = "arena";
+
 /// Collects the bindings of kernels that are printed as one.
 pub(super) fn collect<'a>(
     plan: &Plan,
@@ -117,16 +126,21 @@ pub(super) fn collect<'a>(
         (true, false) => Storage::Words,
         (true, true) => Storage::Atomic,
     };
+    let used = uses.keys().filter(|id| joined && arena(id)).map(|&id| {
+        let start = offset(plan, id);
+        start..start + plan.buffer(id).bytes()
+    });
+    let stretch = used.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or_default();
     let parts = uses.iter().any(|(id, u)| arena(id) && u.part && plan.buffer(*id).dtype.size() < 4);
     let mut bindings = Bindings { list: Vec::new(), slots: BTreeMap::new() };
     for (&id, u) in &uses {
         let dtype = plan.buffer(id).dtype;
         let slot = match plan.buffer(id).place {
-            Place::Arena(offset) if joined => Slot {
-                name: "arena".into(),
+            Place::Arena(_) if joined => Slot {
+                name: JOINED.into(),
                 dtype,
                 storage: if parts { Storage::Atomic } else { Storage::Words },
-                first: offset.unwrap_or_else(|| panic!("onestep bug: memory is not planned")) / dtype.size(),
+                first: (offset(plan, id) - stretch.start) / dtype.size(),
                 width: 1,
                 written: writes_arena,
             },
@@ -139,7 +153,10 @@ pub(super) fn collect<'a>(
                 written: u.written || (rules.words && arena(&id) && writes_arena),
             },
         };
-        let bound = if joined && arena(&id) { Bound::Arena } else { Bound::Buffer(id) };
+        let bound = match joined && arena(&id) {
+            true => Bound::Arena { start: stretch.start, end: stretch.end },
+            false => Bound::Buffer(id),
+        };
         if !bindings.list.iter().any(|(b, _)| b.bound == bound) {
             let access = if slot.written { Access::ReadWrite } else { Access::Read };
             bindings.list.push((Binding { bound, access }, slot.clone()));
@@ -147,6 +164,14 @@ pub(super) fn collect<'a>(
         bindings.slots.insert(id, slot);
     }
     Ok(bindings)
+}
+
+/// Where an intermediate lies in the arena.
+fn offset(plan: &Plan, id: BufferId) -> usize {
+    match plan.buffer(id).place {
+        Place::Arena(Some(offset)) => offset,
+        _ => panic!("onestep bug: the memory of b{} is not planned", id.0),
+    }
 }
 
 fn uses<'a>(plan: &Plan, members: impl Iterator<Item = &'a LoopKernel>) -> BTreeMap<BufferId, Use> {

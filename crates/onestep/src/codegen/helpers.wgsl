@@ -12,6 +12,20 @@ fn is_finite(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
+// A division whose divisor may be zero: compilers that know the divisor may leave open what comes of it.
+fn quotient(a: f32, b: f32) -> f32 {
+  if (b == 0.0f) {
+    let infinity: u32 = ((bitcast<u32>(a) ^ bitcast<u32>(b)) & 0x80000000u) | 0x7f800000u;
+    return from_bits(select(infinity, 0x7fc00000u, a == 0.0f || is_nan(a)));
+  }
+  return a / b;
+}
+
+// Whether two are not the same number; NaN is not the same as anything.
+fn differ(a: f32, b: f32) -> bool {
+  return a != b || is_nan(a) || is_nan(b);
+}
+
 // The larger of two; NaN if either is NaN.
 fn larger(a: f32, b: f32) -> f32 {
   if (is_nan(a)) {

@@ -89,16 +89,16 @@ pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
     all
 }
 
-/// Prints a loop kernel or an island for CUDA, contractions ([`Workers::Tiles`]) by tiles: the kernels to launch, one
-/// after the other. Errors as [`print()`].
-pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling) -> Result<Vec<Source>> {
-    if let Some((nest, product)) = tiled(plan, &kernels) {
-        let place = || format!("kernel k{}", kernels.start);
-        printer::refuse_f64(plan, [nest].into_iter(), &cuda::Cuda).map_err(|e| e.at(place()))?;
-        let entry = format!("k{}", kernels.start);
-        return contraction::print(plan, &entry, nest, product, tiling).map_err(|e| e.at(place()));
-    }
-    Ok(vec![print(plan, kernels, Language::Cuda)?])
+/// Prints a loop kernel or an island, contractions ([`Workers::Tiles`]) by tiles: the kernels to launch, one after the
+/// other. WGSL has no matrix units, and takes [`Workers::MatrixTiles`] as threads. Errors as [`print()`].
+pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling, language: Language) -> Result<Vec<Source>> {
+    let by_tiles = |nest: &LoopKernel| language == Language::Cuda || nest.schedule.workers != Workers::MatrixTiles;
+    let Some((nest, product)) = tiled(plan, &kernels).filter(|found| by_tiles(found.0)) else {
+        return Ok(vec![print(plan, kernels, language)?]);
+    };
+    let entry = format!("k{}", kernels.start);
+    let printed = contraction::print(plan, &entry, nest, product, tiling, language);
+    printed.map_err(|e| e.at(format!("kernel k{}", kernels.start)))
 }
 
 /// Bytes of the scratch memory that what [`print_tiled`] prints shares.

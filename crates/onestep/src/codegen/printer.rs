@@ -45,6 +45,12 @@ pub(super) fn print(
         shared: BTreeSet::new(),
         shared_len: 0,
     };
+    if groups.iter().product::<usize>() > blocks {
+        // The axes of the launch hold a few more.
+        printer.open(&format!("if (block >= {blocks}) {{"));
+        printer.line("return;");
+        printer.close(1);
+    }
     for (i, &(number, kernel)) in members.iter().enumerate() {
         if i > 0 {
             printer.line(dialect.barrier(Workers::Block));
@@ -92,7 +98,7 @@ fn blocks(kernel: &LoopKernel) -> usize {
 }
 
 /// So many workgroups on two axes.
-fn spread(blocks: usize, most: usize) -> [usize; 3] {
+pub(super) fn spread(blocks: usize, most: usize) -> [usize; 3] {
     let rows = blocks.div_ceil(most);
     [blocks.div_ceil(rows), rows, 1]
 }

@@ -3,7 +3,7 @@
 //! rounded when stored. A thread that stores a part of a word does so atomically; kernels over many elements
 //! store whole words. Compilers may assume that there are no NaN and infinities, so both are made from bits.
 
-use super::bindings::{Rules, Slot, Storage};
+use super::bindings::{Binding, Rules, Slot, Storage};
 use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, saturated, shared_name};
 use crate::ir::{Binary, Compare, DType, Unary};
 use crate::plan::Workers;
@@ -41,33 +41,16 @@ impl Dialect for Wgsl {
     }
 
     fn kernel(&self, frame: &Frame) -> String {
-        let mut text = String::new();
-        for (i, (_, slot)) in frame.bindings.iter().enumerate() {
-            let access = if slot.written { "read_write" } else { "read" };
-            let element = match slot.storage {
-                Storage::Atomic => "atomic<u32>".into(),
-                Storage::Typed | Storage::Words => vector(slot, slot.width),
-            };
-            let name = &slot.name;
-            text.push_str(&format!("@group(0) @binding({i}) var<storage, {access}> {name}: array<{element}>;\n"));
-        }
+        let mut text = declared(frame.bindings);
         for shared in frame.shared {
             let (name, ty) = (shared_name(shared), self.ty(shared.ty, false));
             text.push_str(&format!("var<workgroup> {name}: array<{ty}, {}>;\n", frame.shared_len));
         }
         let uses_block = frame.body.contains("block");
-        let group = if uses_block { "@builtin(workgroup_id) group: vec3<u32>, " } else { "" };
-        text.push_str(&format!(
-            "\n@compute @workgroup_size({})\nfn {}({group}@builtin(local_invocation_index) local: u32) {{\n",
-            frame.threads, frame.entry
-        ));
+        text.push_str(&entry(frame.entry, frame.threads, uses_block));
         text.push_str("  let thread: i32 = i32(local);\n");
         if uses_block {
-            let block = match frame.groups {
-                [_, 1, _] => "group.x".into(),
-                [x, ..] => format!("group.y * {x}u + group.x"),
-            };
-            text.push_str(&format!("  let block: i32 = i32({block});\n"));
+            text.push_str(&format!("  {}\n", block(frame.groups)));
         }
         text + frame.body + "}\n"
     }
@@ -109,7 +92,9 @@ impl Dialect for Wgsl {
         match Scalar::of(dtype) {
             Scalar::Float => {
                 let v = value as f32;
-                if v.is_normal() || v == 0.0 { format!("{v:?}f") } else { format!("from_bits({:#x}u)", v.to_bits()) }
+                // Some compilers take -0 for 0.
+                let plain = v.is_normal() || v.to_bits() == 0;
+                if plain { format!("{v:?}f") } else { format!("from_bits({:#x}u)", v.to_bits()) }
             }
             Scalar::Int => format!("{}", value as i32),
             Scalar::Uint => format!("{}u", saturated(dtype, value)),
@@ -163,7 +148,7 @@ impl Dialect for Wgsl {
             Binary::Add => "+",
             Binary::Sub => "-",
             Binary::Mul => "*",
-            Binary::Div if float => "/",
+            Binary::Div if float => return format!("quotient({a}, {b})"),
             Binary::Div if unsigned => return format!("divide_uint({a}, {b})"),
             Binary::Div => return format!("divide_int({a}, {b})"),
             Binary::Rem if float => "%",
@@ -185,6 +170,7 @@ impl Dialect for Wgsl {
     fn compare(&self, op: Compare, dtype: DType, a: &str, b: &str) -> String {
         match (op, dtype == DType::Bool) {
             (Compare::Eq, _) => format!("{a} == {b}"),
+            (Compare::Ne, _) if dtype.is_float() => format!("differ({a}, {b})"),
             (Compare::Ne, _) => format!("{a} != {b}"),
             (Compare::Lt, false) => format!("{a} < {b}"),
             (Compare::Le, false) => format!("{a} <= {b}"),
@@ -198,7 +184,7 @@ impl Dialect for Wgsl {
             (true, DType::I32) => format!("to_int({a})"),
             (true, DType::U32) => format!("to_uint({a})"),
             (true, DType::U8) => format!("to_byte({a})"),
-            (true, DType::Bool) => format!("{a} != 0.0f"),
+            (true, DType::Bool) => format!("(bitcast<u32>({a}) & 0x7fffffffu) != 0u"),
             (true, DType::BF16) => format!("bf16_value(bf16_bits({a}))"),
             (true, DType::F16) => format!("f16_value(f16_bits({a}))"),
             (true, DType::F32 | DType::F64) => a.into(),
@@ -343,6 +329,33 @@ impl Dialect for Wgsl {
             Workers::Thread | Workers::Tiles | Workers::MatrixTiles => "",
             Workers::Warp(_) | Workers::Block => "storageBarrier();",
         }
+    }
+}
+
+/// The variables that are bound, in order.
+pub(super) fn declared(bindings: &[(Binding, Slot)]) -> String {
+    let one = |(i, (_, slot)): (usize, &(Binding, Slot))| {
+        let access = if slot.written { "read_write" } else { "read" };
+        let element = match slot.storage {
+            Storage::Atomic => "atomic<u32>".into(),
+            Storage::Typed | Storage::Words => vector(slot, slot.width),
+        };
+        format!("@group(0) @binding({i}) var<storage, {access}> {}: array<{element}>;\n", slot.name)
+    };
+    bindings.iter().enumerate().map(one).collect()
+}
+
+/// The line that opens a kernel, with the number of its workgroup if it uses that.
+pub(super) fn entry(name: &str, threads: usize, uses_block: bool) -> String {
+    let group = if uses_block { "@builtin(workgroup_id) group_id: vec3<u32>, " } else { "" };
+    format!("\n@compute @workgroup_size({threads})\nfn {name}({group}@builtin(local_invocation_index) local: u32) {{\n")
+}
+
+/// The line that declares the workgroup's number.
+pub(super) fn block(groups: [usize; 3]) -> String {
+    match groups {
+        [_, 1, _] => "let block: i32 = i32(group_id.x);".into(),
+        [x, ..] => format!("let block: i32 = i32(group_id.y * {x}u + group_id.x);"),
     }
 }
 

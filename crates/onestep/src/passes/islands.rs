@@ -21,7 +21,7 @@ pub(super) fn mark(plan: &mut Plan, target: &Target) {
         if run.len() < 2 {
             continue;
         }
-        let waited_for = waited_for_first(plan, &run);
+        let waited_for = if target.side_by_side { waited_for_first(plan, &run) } else { run.end };
         for island in [run.start..waited_for, waited_for..run.end] {
             if island.len() > 1 {
                 schedule(plan, &island, target);

@@ -164,6 +164,8 @@ pub struct Target {
     /// Most multiply-adds of a product or convolution that becomes a loop nest instead of a library call. Where
     /// it is above 0, running and scattered sums become loop nests too.
     pub nest_work: u64,
+    /// Whether kernels that do not wait for each other run side by side.
+    pub side_by_side: bool,
     /// Fewest multiply-adds of a product that stays a library call whatever `nest_work` says, where it has the form of
     /// BLAS ([`LibraryKernel::blas`]). 0: none does. Where `tf32` allows more, f32 is left to tiles.
     pub library_dots: u64,
@@ -198,6 +200,7 @@ impl Default for Target {
             shared_bytes: 0,
             vector_bytes: 0,
             island_work: 0,
+            side_by_side: false,
             nest_work: 0,
             library_dots: 0,
             library_convs: 0,

@@ -44,6 +44,7 @@ pub fn gpu() -> Target {
         shared_bytes: 48 << 10,
         vector_bytes: 16,
         island_work: 1 << 16,
+        side_by_side: true,
         nest_work: u64::MAX,
         tile_work: 256,
         matrix_units: true,
@@ -57,10 +58,21 @@ pub fn cuda() -> Option<Device> {
     Device::cuda(0).inspect_err(|e| println!("skipped: {e}")).ok()
 }
 
-/// The devices whose results tests compare with the reference's: the CPU with one thread, and an NVIDIA GPU if
-/// there is one.
+/// The best adapter of Vulkan, Metal or DX12, even one that computes on the CPU; where there is none, says so, and the
+/// test counts as skipped. CI must have one.
+pub fn wgpu() -> Option<Device> {
+    let found = Device::graphics("wgpu");
+    if let Err(e) = &found {
+        assert!(std::env::var_os("CI").is_none(), "CI must have an adapter: {e}");
+        println!("skipped: no adapter: {e}");
+    }
+    found.ok()
+}
+
+/// The devices whose results tests compare with the reference's: the CPU with one thread, an NVIDIA GPU and a graphics
+/// adapter where there are.
 pub fn devices() -> Vec<Device> {
-    [Device::cpu_with_threads(1)].into_iter().chain(cuda()).collect()
+    [Device::cpu_with_threads(1)].into_iter().chain(cuda()).chain(wgpu()).collect()
 }
 
 /// A small graph with what goes in, to be run on a backend and on the reference.

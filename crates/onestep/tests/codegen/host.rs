@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use onestep::codegen::{Bound, Source, Tiling, launches, print_tiled, scratch_bytes};
+use onestep::codegen::{Bound, Language, Source, Tiling, launches, print_tiled, scratch_bytes};
 use onestep::ir::Literal;
 use onestep::plan::{BufferId, Place, Plan};
 use onestep::testing::OpCase;
@@ -27,14 +27,14 @@ pub struct Job {
 }
 
 /// What tiles may use: little on the host, which runs blocks one after the other.
-const HOST: Tiling = Tiling { multiprocessors: 8 };
-const GPU: Tiling = Tiling { multiprocessors: 132 };
+pub const HOST: Tiling = Tiling { multiprocessors: 8, shared_bytes: 48 << 10 };
+pub const GPU: Tiling = Tiling { multiprocessors: 132, shared_bytes: 48 << 10 };
 
 /// Each launch of a plan: its kernels in order, and the bytes of their scratch memory.
 fn work(plan: &Plan, tiling: Tiling) -> Vec<(Vec<Source>, usize)> {
     let work = |range| {
         let bytes = scratch_bytes(plan, &range, tiling);
-        (print_tiled(plan, range, tiling).unwrap(), bytes)
+        (print_tiled(plan, range, tiling, Language::Cuda).unwrap(), bytes)
     };
     launches(plan).into_iter().map(work).collect()
 }
@@ -184,7 +184,7 @@ fn text(jobs: &[Job]) -> String {
 fn call(space: &str, source: &Source, workspace: usize) -> String {
     let pointer = |bound| match bound {
         Bound::Buffer(id) => format!("p(b{})", id.0),
-        Bound::Arena => "p(arena)".into(),
+        Bound::Arena { start, .. } => format!("p(arena + {start})"),
         Bound::Workspace => format!("p(workspace{workspace})"),
     };
     let pointers: Vec<String> = source.bindings.iter().map(|b| pointer(b.bound)).collect();

@@ -71,6 +71,33 @@ fn naga_accepts_all_wgsl() {
 }
 
 #[test]
+fn naga_accepts_all_tiles_in_wgsl() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for case in programs::all().into_iter().chain(op_cases()) {
+        for source in wgsl::tiles(&programs::planned_for_threads(&case.graph)) {
+            let text = source.text();
+            count += 1;
+            if let Some(fault) = wgsl::fault(&text) {
+                wrong.push(format!("{} {}\n{fault}\n{text}", case.name, source.entry));
+            }
+        }
+    }
+    println!("{count} kernels");
+    assert!(count > 200);
+    assert!(wrong.is_empty(), "{} kernels are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
+}
+
+#[test]
+fn tiles_in_wgsl() {
+    let plan = programs::planned_for_threads;
+    let check = |plan: &Plan, expected| check_tiles_in(plan, WGSL, host::GPU, expected);
+    check(&plan(&programs::product(48).graph), expect_file!["expected/product.wgsl"]);
+    check(&plan(&programs::product(4096).graph), expect_file!["expected/long_product.wgsl"]);
+    check(&plan(&programs::convolution().graph), expect_file!["expected/convolution.wgsl"]);
+    check(&plan(&programs::bf16_product().graph), expect_file!["expected/bf16_product.wgsl"]);
+}
+
+#[test]
 fn cuda_kernels_run_on_the_host_agree_with_the_reference() {
     let jobs = jobs(&SWITCHES);
     host::write_cuda(&folder(), &jobs);
@@ -165,7 +192,11 @@ fn check_tiles(case: &OpCase, expected: ExpectFile) {
 }
 
 fn check_tiles_of(plan: &Plan, expected: ExpectFile) {
-    let printed = launches(plan).into_iter().map(|k| print_tiled(plan, k, Tiling { multiprocessors: 132 }).unwrap());
+    check_tiles_in(plan, Language::Cuda, host::GPU, expected);
+}
+
+fn check_tiles_in(plan: &Plan, language: Language, tiling: Tiling, expected: ExpectFile) {
+    let printed = launches(plan).into_iter().map(|k| print_tiled(plan, k, tiling, language).unwrap());
     let kernels: Vec<String> = printed.flatten().map(|s| s.kernel).filter(|k| k.contains("staged")).collect();
     assert!(!kernels.is_empty());
     expected.assert_eq(&kernels.join("\n"));
@@ -290,22 +321,39 @@ fn buffers_that_share_memory() {
         @group(0) @binding(0) var<storage, read_write> arena: array<u32>;
 
         @compute @workgroup_size(32)
-        fn k1(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+        fn k1(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
           let thread: i32 = i32(local);
-          let block: i32 = i32(group.x);
+          let block: i32 = i32(group_id.x);
           let item: i32 = block * 32 + thread;
           if (item >= 10) {
             return;
           }
           let g0: i32 = item;
           {
-            let e0: f32 = bitcast<f32>(arena[g0 + 64]);
+            let e0: f32 = bitcast<f32>(arena[g0]);
             let e1: f32 = sqrt(e0);
-            arena[g0 + 64] = bitcast<u32>(e1);
+            arena[g0] = bitcast<u32>(e1);
           }
         }
     "#]]
     .assert_eq(&wgsl.kernel);
-    assert_eq!(wgsl.bindings, [Binding { bound: Bound::Arena, access: Access::ReadWrite }]);
+    let bound = Bound::Arena { start: 256, end: 256 + 40 };
+    assert_eq!(wgsl.bindings, [Binding { bound, access: Access::ReadWrite }]);
+    assert_eq!(wgsl::fault(&wgsl.text()), None);
+}
+
+/// WebGPU has 65,535 groups on an axis: more take two, and those too many there do nothing.
+#[test]
+fn more_groups_than_an_axis_holds() {
+    let graph = Graph::parse(
+        "graph {\n  %0: f32[16777472,3] = input \"x\"\n  %1: f32[16777472,3] = exp(%0)\n  return %1 as \"y\"\n}",
+    );
+    let plan = planned(&graph.unwrap(), "-workers");
+    let wgsl = &sources(&plan, Language::Wgsl { bindings: 8 })[0];
+    let blocks = plan.buffers.iter().map(|b| b.len).max().unwrap().div_ceil(wgsl.threads);
+    assert!(wgsl.groups[0] <= 65_535 && wgsl.groups[1] > 1, "{:?}", wgsl.groups);
+    let excess = wgsl.groups.iter().product::<usize>() - blocks;
+    assert_eq!(excess > 0, wgsl.kernel.contains(&format!("if (block >= {blocks}) {{")), "{}", wgsl.kernel);
+    assert!(excess > 0, "{:?} are just enough", wgsl.groups);
     assert_eq!(wgsl::fault(&wgsl.text()), None);
 }

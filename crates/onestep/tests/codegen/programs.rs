@@ -18,6 +18,11 @@ pub fn planned_in_tf32(graph: &Graph) -> Plan {
     planned_for(graph, &Target { tf32: true, ..gpu() }, "")
 }
 
+/// The same for a device without matrix units.
+pub fn planned_for_threads(graph: &Graph) -> Plan {
+    planned_for(graph, &Target { matrix_units: false, ..gpu() }, "")
+}
+
 fn planned_for(graph: &Graph, target: &Target, passes: &str) -> Plan {
     compile(graph, target, passes.parse::<Passes>().unwrap()).unwrap().plan
 }

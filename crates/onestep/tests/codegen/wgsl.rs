@@ -1,7 +1,9 @@
-//! WGSL through naga's parser and validator.
+//! WGSL through naga's parser and validator, and on to what Metal compiles: its writer of the Metal shading language.
 
+use crate::host::GPU;
+use naga::back::msl;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use onestep::codegen::{Bound, Language, Source, launches, print};
+use onestep::codegen::{Bound, Language, Source, Tiling, launches, print, print_tiled};
 use onestep::plan::{KernelKind, Place, Plan};
 
 /// For a device that binds whatever is asked for.
@@ -24,6 +26,21 @@ pub fn tight(plan: &Plan) -> Vec<Source> {
     pairs.map(|(r, s)| print(plan, r, Language::Wgsl { bindings: s.bindings.len() - 1 }).unwrap()).collect()
 }
 
+/// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one.
+pub fn tiles(plan: &Plan) -> Vec<Source> {
+    let small = Tiling { multiprocessors: 4, shared_bytes: 16 << 10 };
+    let languages = [(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
+    let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
+    let printed =
+        loops.flat_map(|r| languages.map(|(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
+    // Some bind more than three buffers besides the arena.
+    printed
+        .filter_map(Result::ok)
+        .flatten()
+        .filter(|s| s.kernel.contains("staged") || s.kernel.contains("workspace"))
+        .collect()
+}
+
 /// What naga has against a text.
 pub fn fault(text: &str) -> Option<String> {
     let module = match naga::front::wgsl::parse_str(text) {
@@ -31,5 +48,22 @@ pub fn fault(text: &str) -> Option<String> {
         Err(e) => return Some(e.emit_to_string(text)),
     };
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-    validator.validate(&module).err().map(|e| e.emit_to_string(text))
+    let info = match validator.validate(&module) {
+        Ok(info) => info,
+        Err(e) => return Some(e.emit_to_string(text)),
+    };
+    // As wgpu asks for it on Apple GPUs, but for the numbers of bindings, which it chooses.
+    let options = msl::Options {
+        lang_version: (2, 4),
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: false,
+        emit_int_div_checks: false,
+        ..msl::Options::default()
+    };
+    match msl::write_string(&module, &info, &options, &msl::PipelineOptions::default()) {
+        Ok((text, _)) if text.contains("kernel void") => None,
+        Ok((text, _)) => Some(format!("no kernel in the Metal text:\n{text}")),
+        Err(e) => Some(format!("the Metal writer: {e}")),
+    }
 }

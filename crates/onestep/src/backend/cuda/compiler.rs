@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use cudarc::nvrtc::result as nvrtc;
 use cudarc::nvrtc::sys;
 
-use super::cache::Cache;
+use crate::backend::cache::Cache;
 use crate::error::{Error, Result};
 
 /// Whether there is a compiler, or why not.

@@ -3,7 +3,6 @@
 //! found. A step is one graph of them, submitted at once, and everything of a device goes through one queue in order.
 
 mod blas;
-mod cache;
 mod compiler;
 mod dnn;
 mod driver;
@@ -18,6 +17,7 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use super::cache::Cache;
 use super::memory::{Block, Pool, Purpose, Ring, Statistics, rounded};
 use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, download_now, planned_blocks};
 use crate::codegen;
@@ -25,7 +25,6 @@ use crate::error::{Error, Result};
 use crate::ir::{DType, Graph, Lender, Literal};
 use crate::plan::{Buffer, Peaks, Place, Plan, Target};
 use blas::Blas;
-use cache::Cache;
 use dnn::Dnn;
 use driver::{Event, Gpu, GpuMemory, Pinned, Queue};
 use lend::{Loan, Pins};
@@ -194,6 +193,7 @@ impl Backend for Cuda {
             vector_bytes: 16,
             island_work: ISLAND_WORK,
             nest_work: u64::MAX,
+            side_by_side: true,
             library_dots: if blas::present() { LIBRARY_DOTS } else { 0 },
             library_convs: if self.0.dnn_wanted && dnn::present() { LIBRARY_CONVS } else { 0 },
             library_filters: LIBRARY_FILTERS,

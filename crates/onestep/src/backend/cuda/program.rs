@@ -12,7 +12,7 @@ use super::turns::Turns;
 use super::{CudaMemory, Shared, compiler};
 use crate::backend::memory::{Block, Purpose};
 use crate::backend::{Executable, Memory, check_input, state};
-use crate::codegen::{self, Binding, Bound, Source, Tiling};
+use crate::codegen::{self, Binding, Bound, Language, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
 use crate::plan::{BlasProduct, DnnConvolution, KernelKind, Operand, Place, Plan, Span};
@@ -50,7 +50,7 @@ impl Program {
         let work = launches.iter().map(|range| Work::of(plan, range)).collect::<Result<Vec<_>>>()?;
         let tiling = tiling(shared);
         let print = |(work, kernels): (&Work, &Range<usize>)| match work {
-            Work::Kernels => codegen::print_tiled(plan, kernels.clone(), tiling),
+            Work::Kernels => codegen::print_tiled(plan, kernels.clone(), tiling, Language::Cuda),
             Work::Product(_) | Work::Convolution(_) => Ok(Vec::new()),
         };
         let printed = work.iter().zip(&launches).map(print).collect::<Result<Vec<_>>>()?;
@@ -152,7 +152,7 @@ impl<'a> Work<'a> {
 }
 
 fn tiling(shared: &Shared) -> Tiling {
-    Tiling { multiprocessors: shared.gpu.multiprocessors }
+    Tiling { multiprocessors: shared.gpu.multiprocessors, shared_bytes: shared.gpu.shared_bytes }
 }
 
 /// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. Of a library's product it is
@@ -328,7 +328,7 @@ impl Buffers {
         match bound {
             Bound::Workspace => workspace,
             Bound::Buffer(id) => self.places[set][id.index()].start,
-            Bound::Arena => self.arena,
+            Bound::Arena { start, .. } => self.arena + start as u64,
         }
     }
 

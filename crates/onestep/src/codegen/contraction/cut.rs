@@ -11,8 +11,12 @@ pub(super) const THREADS: usize = 256;
 pub(super) const OWN: usize = 4;
 /// Elements of f32 that a thread moves at once where they lie together.
 pub(super) const VECTOR: usize = 4;
-/// Bytes of an operand's tile that are staged at once.
+/// Bytes of an operand's tile that are staged at once, at most, and at least.
 const STAGED: usize = 16 << 10;
+const LEAST_STAGED: usize = 4 << 10;
+/// How much more than these two operands take in shared memory, rows that begin in different banks counted in: in
+/// eighths.
+const PADDED_EIGHTHS: usize = 10;
 /// Steps of the sum that one block walks at least before others share it, and most blocks that do.
 const WORTH_PARTS: usize = 128;
 const MOST_PARTS: usize = 256;
@@ -96,7 +100,9 @@ impl Cut {
         // No more than run at once: one block beyond would be a round of its own.
         let parts = if 2 * blocks(tm, tn) > all { 1 } else { (2 * all / blocks(tm, tn)).clamp(1, most) };
         let mut cut = Cut { math, m: tm, n: tn, k: 0, warps, groups, parts, direct: false };
-        let most_steps = STAGED / math.bytes() / tm.max(tn);
+        let fits = |bytes: &usize| 2 * bytes * PADDED_EIGHTHS / 8 <= tiling.shared_bytes;
+        let staged = [STAGED, STAGED / 2].into_iter().find(fits).unwrap_or(LEAST_STAGED);
+        let most_steps = staged / math.bytes() / tm.max(tn);
         cut.k = most_steps.min(cut.chunk(k)).next_multiple_of(cut.together());
         cut
     }

@@ -6,7 +6,8 @@
 use super::cut::{Cut, Math};
 use super::matrix;
 use super::staging::{Side, lie_together, lies_along_k};
-use super::{Printed, Text, Tiling, along, cuda};
+use super::{Printed, Text, Tiling, along};
+use crate::codegen::cuda::Cuda;
 use crate::codegen::dialect::Dialect;
 use crate::plan::{Contraction, LoopKernel};
 
@@ -99,15 +100,15 @@ impl Side<'_> {
         };
         match self.printed.cut.math {
             Math::Tf32 if self.along_k() => {
-                let (ty, all) = (cuda::Cuda.vector_type(slot, 4), cuda::Cuda.vector_load(slot, 4, &index(0)));
+                let (ty, all) = (Cuda.vector_type(slot, 4), Cuda.vector_load(slot, 4, &index(0)));
                 t.line(format!("const {ty} v = {all};"));
                 for j in 0..4 {
-                    let part = cuda::Cuda.vector_get(slot, 4, "v", &j.to_string());
+                    let part = Cuda.vector_get(slot, 4, "v", &j.to_string());
                     t.line(format!("{name}[i][{j}] = {part};"));
                 }
             }
             Math::Tf32 | Math::Scalar => {
-                (0..4).for_each(|j| t.line(format!("{name}[i][{j}] = {};", cuda::Cuda.load(slot, &index(j)))));
+                (0..4).for_each(|j| t.line(format!("{name}[i][{j}] = {};", Cuda.load(slot, &index(j)))));
             }
             Math::Half(_) => {
                 let at = index(0);

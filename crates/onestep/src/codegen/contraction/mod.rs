@@ -1,30 +1,100 @@
-//! Products and convolutions for CUDA as tiles: a block of threads computes a tile of results, with what it
-//! reads of both operands staged in shared memory. A convolution is the product it implies; nothing is copied
-//! to make it one. Long sums are shared by groups of a block's threads, and longer ones by several blocks whose
-//! partial sums a second kernel adds, always in a fixed order.
+//! Products and convolutions as tiles: a block of threads computes a tile of results, with what it reads of both
+//! operands staged in shared memory. A convolution is the product it implies; nothing is copied to make it one.
+//! Long sums are shared by groups of a block's threads, and longer ones by several blocks whose partial sums a second
+//! kernel adds, always in a fixed order. What languages say differently is a [`Tongue`]'s.
 
+mod cuda;
 mod cut;
 mod direct;
 mod matrix;
 mod runs;
 mod staging;
+mod wgsl;
 
 use std::fmt::Write as _;
 
-use super::bindings::{self, Access, Binding, Bindings, Bound};
-use super::dialect::Dialect;
-use super::{Source, cuda, helpers, printer};
+use super::bindings::{self, Access, Binding, Bindings, Bound, Slot};
+use super::dialect::{Dialect, Scalar};
+use super::wgsl::Wgsl;
+use super::{Language, Source, helpers, printer};
 use crate::error::Result;
 use crate::ir::DType;
-use crate::plan::{Affine, Axis, Contraction, LoopKernel, Phase, Plan, Schedule, Var, Workers, is_vector};
+use crate::plan::{
+    Affine, Axis, BufferId, Contraction, Guard, LoopKernel, Phase, Plan, Schedule, Var, Workers, is_vector,
+};
+use cuda::CudaTiles;
 use cut::{Cut, Math, OWN, THREADS};
 use staging::Side;
+use wgsl::WgslTiles;
 
 /// What a tile kernel may use of a device.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiling {
     /// Blocks that run side by side.
     pub multiprocessors: usize,
+    /// Bytes that the threads of a block share.
+    pub shared_bytes: usize,
+}
+
+/// What tile kernels need of a language besides its [`Dialect`].
+trait Tongue {
+    /// The language.
+    fn dialect(&self) -> &dyn Dialect;
+    /// Whether what follows from a step of the sum may be listed in shared memory, and runs of elements be loaded from
+    /// one address.
+    fn lists_and_runs(&self) -> bool;
+    /// The kernel up to its first statement: what it binds, with scratch memory `workspace` where it is used, and shared
+    /// memory: arrays of so many groups of four floats.
+    fn head(&self, frame: &TileFrame) -> String;
+    /// Declares `thread` and `block`.
+    fn numbers(&self, frame: &TileFrame) -> Vec<String>;
+    /// What the staged memory is called: `shared` as cells of a type, `sums` as floats.
+    fn views(&self, cell: &str) -> Vec<String>;
+    /// Before a kernel reads what those before it have written.
+    fn take_turn(&self) -> Option<&'static str>;
+    /// Waits until all threads of the block see what the others put into shared memory.
+    fn meet(&self) -> &'static str;
+    /// Lines for each of `0..count`, which is best not a loop when it runs; `body` is given the number.
+    fn repeat(&self, t: &mut Text, name: &str, count: usize, body: &dyn Fn(&mut Text, &str));
+    /// Declares a thread's own array, of one or two axes.
+    fn local(&self, ty: Scalar, name: &str, lens: &[usize]) -> String;
+    /// Declares and fills an array of floats.
+    fn filled(&self, name: &str, values: &[String]) -> String;
+    /// Gives a place in memory (`shared`, `sums`, `workspace`) a name; `cell` is the type of its elements.
+    fn place(&self, name: &str, cell: &str, memory: &str, offset: &str) -> String;
+    /// The element so far behind a place.
+    fn at(&self, memory: &str, place: &str, offset: &str) -> String;
+    /// Four floats in shared memory, so far behind a place that is a multiple of four.
+    fn four(&self, memory: &str, place: &str, offset: usize) -> String;
+    /// Four floats in one.
+    fn join(&self, parts: &[String]) -> String;
+    /// The type of four floats.
+    fn four_type(&self) -> &'static str;
+    /// Stores four results of a thread, so far behind a place in scratch memory.
+    fn store_four(&self, place: &str, offset: usize, parts: &[String]) -> Vec<String>;
+    /// Gives an array of sums the name of a carry.
+    fn carry(&self, carry: &str, width: usize) -> String;
+    /// Before the loop, where threads multiply: the sums of a thread.
+    fn begin_sums(&self, t: &mut Text);
+    /// The products of what is staged, each thread for itself, from its `own_m` and `own_n` on.
+    fn multiply(&self, t: &mut Text, cut: &Cut, sides: [&Side; 2]);
+    /// Puts the sums of a thread where the groups' sums come together.
+    fn put_together(&self, t: &mut Text, cut: &Cut);
+}
+
+/// A tile kernel's text but for its body.
+struct TileFrame<'a> {
+    entry: &'a str,
+    bindings: &'a [(Binding, Slot)],
+    /// How scratch memory is used, where it is.
+    scratch: Option<Access>,
+    /// Name and size of shared memory, in groups of four floats.
+    shared: Option<(&'static str, usize)>,
+    /// Threads of a workgroup.
+    threads: usize,
+    /// Workgroups in all, and on each axis.
+    blocks: usize,
+    groups: [usize; 3],
 }
 
 /// Prints a loop nest that is a contraction: one kernel, or two where the first leaves partial sums in scratch
@@ -35,16 +105,22 @@ pub(super) fn print(
     nest: &LoopKernel,
     product: Contraction,
     tiling: Tiling,
+    language: Language,
 ) -> Result<Vec<Source>> {
+    let tongue: &dyn Tongue = match language {
+        Language::Cuda => &CudaTiles,
+        Language::Wgsl { bindings } => &WgslTiles(Wgsl { bindings }),
+    };
+    printer::refuse_f64(plan, [nest].into_iter(), tongue.dialect())?;
     let (product, cut) = cut(plan, nest, product, tiling);
     let product = &product;
     // Where operands are not staged there are as many threads as a block has results.
     let vector = if cut.direct { 1 } else { taken(plan, nest, product) };
     let nest = &LoopKernel { schedule: Schedule { vector, ..nest.schedule }, ..nest.clone() };
-    let rules = cuda::Cuda.rules();
+    let rules = tongue.dialect().rules();
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
-    let printed = |bindings| Printed { plan, nest, product, cut, bindings }.with_few_loads();
+    let printed = |bindings| Printed { plan, nest, product, cut, bindings, tongue }.with_few_loads().with_vectors();
     if cut.parts == 1 {
         return Ok(vec![printed(collect(nest)?).tiles(entry)]);
     }
@@ -108,9 +184,9 @@ const MOST_LOADS_ALONE: usize = 8;
 /// Bytes of results that a thread stores at once where they lie together.
 const STORED_BYTES: usize = 16;
 
-/// Lines that give an axis's variables their values at place `at`, those that `used` says are used; of the variable
-/// that is taken several at a time, the first.
-fn decode(axis: &Axis, at: &str, used: impl Fn(Var) -> bool, taken: Option<Var>) -> Vec<String> {
+/// An axis's variables with their values at place `at`, those that `used` says are used; of the variable that is taken
+/// several at a time, the first.
+fn decode(axis: &Axis, at: &str, used: impl Fn(Var) -> bool, taken: Option<Var>) -> Vec<(String, String)> {
     let mut below = axis.extent();
     let mut lines = Vec::new();
     for (i, &(var, extent)) in axis.vars.iter().enumerate() {
@@ -119,7 +195,7 @@ fn decode(axis: &Axis, at: &str, used: impl Fn(Var) -> bool, taken: Option<Var>)
             let divided = if below > 1 { format!("{at} / {below}") } else { at.to_string() };
             let value = if i > 0 { format!("{divided} % {extent}") } else { divided };
             let first = if taken == Some(var) { "_first" } else { "" };
-            lines.push(format!("const int {var}{first} = {value};"));
+            lines.push((format!("{var}{first}"), value));
         }
     }
     lines
@@ -164,6 +240,7 @@ struct Printed<'a> {
     product: &'a Contraction<'a>,
     cut: Cut,
     bindings: Bindings,
+    tongue: &'a dyn Tongue,
 }
 
 impl Printed<'_> {
@@ -173,6 +250,35 @@ impl Printed<'_> {
         while self.sides().iter().any(|side| side.loads_alone() > MOST_LOADS_ALONE) && self.cut.k > self.cut.together()
         {
             self.cut.k = (self.cut.k / 2).next_multiple_of(self.cut.together());
+        }
+        self
+    }
+
+    /// The same with operands seen as vectors where every access takes so many of their elements at once: staging does
+    /// otherwise than the nest's own loops.
+    fn with_vectors(mut self) -> Self {
+        let axis = self.nest.vector_axis(&self.nest.phases[1]);
+        let mut widths: Vec<(BufferId, usize)> = self.sides().map(|side| (side.load.buffer, side.width())).to_vec();
+        let wide = |index: &Affine, guards: &[Guard]| {
+            let vector = self.nest.schedule.vector;
+            if axis.is_some_and(|axis| is_vector(index, guards, axis, vector)) { vector } else { 1 }
+        };
+        let after = &self.nest.phases[1];
+        widths.extend(after.loads().map(|load| (load.buffer, wide(&load.index, &load.guards))));
+        widths.extend(self.nest.stores().map(|(buffer, index)| (buffer, wide(index, &[]))));
+        let width = |id: BufferId| {
+            let mut all = widths.iter().filter(|w| w.0 == id).map(|w| w.1);
+            let first = all.next().unwrap_or(1);
+            if all.all(|w| w == first) { first } else { 1 }
+        };
+        let joined = |slot: &Slot| slot.name == bindings::JOINED;
+        for (&id, slot) in &mut self.bindings.slots {
+            slot.width = if joined(slot) { 1 } else { width(id) };
+        }
+        for (binding, slot) in &mut self.bindings.list {
+            if let Bound::Buffer(id) = binding.bound {
+                slot.width = width(id);
+            }
         }
         self
     }
@@ -187,82 +293,114 @@ impl Printed<'_> {
         [left, right]
     }
 
-    /// The kernel's first line, with scratch memory if it is used.
-    fn signature(&self, entry: &str, scratch: Option<Access>) -> (String, Vec<Binding>) {
-        let mut bound: Vec<Binding> = self.bindings.list.iter().map(|b| b.0).collect();
-        let extra = scratch.map(|access| {
-            bound.push(Binding { bound: Bound::Workspace, access });
-            let constant = if access == Access::Read { "const " } else { "" };
-            format!("    {constant}float* workspace")
-        });
-        // Two blocks side by side hide each other's waits.
-        (cuda::signature(entry, &format!("{}, 2", self.cut.threads()), &self.bindings.list, extra), bound)
+    fn dialect(&self) -> &dyn Dialect {
+        self.tongue.dialect()
+    }
+
+    /// A line that declares a number.
+    fn int(&self, t: &mut Text, name: &str, value: &str) {
+        let dialect = self.dialect();
+        t.line(dialect.constant(name, dialect.ty(Scalar::Index, false), value));
+    }
+
+    /// Opens a loop that counts.
+    fn count(&self, t: &mut Text, name: &str, from: &str, below: &str, step: usize) {
+        let dialect = self.dialect();
+        t.open(dialect.count(name, dialect.ty(Scalar::Index, false), from, below, step));
+    }
+
+    /// A kernel of so many blocks: `body` prints its statements.
+    fn kernel(
+        &self,
+        entry: &str,
+        scratch: Option<Access>,
+        shared: Option<(&'static str, usize)>,
+        blocks: usize,
+        body: impl Fn(&mut Text),
+    ) -> Source {
+        let dialect = self.dialect();
+        let groups = printer::spread(blocks, dialect.most_groups());
+        let threads = self.cut.threads();
+        let frame = TileFrame { entry, bindings: &self.bindings.list, scratch, shared, threads, blocks, groups };
+        let mut t = Text { text: self.tongue.head(&frame), depth: 1 };
+        t.lines(self.tongue.numbers(&frame));
+        body(&mut t);
+        t.depth = 0;
+        t.line("}".into());
+        let mut helpers = dialect.definitions(&t.text);
+        helpers.extend(helpers::used(dialect.helpers(), &t.text));
+        let scratch = scratch.map(|access| Binding { bound: Bound::Workspace, access });
+        let bindings = self.bindings.list.iter().map(|b| b.0).chain(scratch).collect();
+        Source { entry: entry.into(), helpers, kernel: t.text, threads, groups, bindings }
     }
 
     /// The tile kernel.
     fn tiles(&self, entry: &str) -> Source {
-        let Cut { math, m: tm, n: tn, groups, parts, .. } = self.cut;
-        let Contraction { batch, .. } = self.product;
+        let Cut { math, m: tm, groups, parts, .. } = self.cut;
         let [mt, nt] = self.cut.tiles(self.product);
         let [left, right] = self.sides();
-        let sides = [&left, &right];
         let staged = if self.cut.direct { 0 } else { (right.at + right.elements()) * math.bytes() };
         let shared = staged.max(groups * tm * self.cut.row() * 4);
-        let (head, bound) = self.signature(entry, (parts > 1).then_some(Access::ReadWrite));
-        let mut t = Text { text: head, depth: 1 };
-        t.line(format!("__shared__ float4 staged[{}];", shared.div_ceil(16)));
-        t.line("float* const sums = reinterpret_cast<float*>(staged);".into());
-        t.line("const int thread = threadIdx.x;".into());
-        t.line(format!("const int part = blockIdx.x % {parts};"));
-        t.line(format!("const int tile = blockIdx.x / {parts};"));
-        t.line(format!("const int m0 = tile % {mt} * {tm};"));
-        t.line(format!("const int n0 = tile / {mt} % {nt} * {tn};"));
-        t.lines(decode(batch, &format!("(tile / {})", mt * nt), |var| self.uses(var, 0) || self.uses(var, 1), None));
+        let scratch = (parts > 1).then_some(Access::ReadWrite);
+        let blocks = parts * mt * nt * self.product.batch.extent();
+        let body = |t: &mut Text| self.tile(t, [&left, &right]);
+        self.kernel(entry, scratch, Some(("staged", shared.div_ceil(16))), blocks, body)
+    }
+
+    /// What a block does for its tile.
+    fn tile(&self, t: &mut Text, sides: [&Side; 2]) {
+        let Cut { math, m: tm, n: tn, parts, .. } = self.cut;
+        let batch = &self.product.batch;
+        let [mt, nt] = self.cut.tiles(self.product);
+        t.lines(self.tongue.views(math.cell()));
+        self.int(t, "part", &format!("block % {parts}"));
+        self.int(t, "tile", &format!("block / {parts}"));
+        self.int(t, "m0", &format!("tile % {mt} * {tm}"));
+        self.int(t, "n0", &format!("tile / {mt} % {nt} * {tn}"));
+        let vars = decode(batch, &format!("(tile / {})", mt * nt), |var| self.uses(var, 0) || self.uses(var, 1), None);
+        vars.iter().for_each(|(name, value)| self.int(t, name, value));
         match self.cut.direct {
-            true => self.multiply_directly(&mut t),
-            false => self.multiply_staged(&mut t, sides),
+            true => self.multiply_directly(t),
+            false => self.multiply_staged(t, sides),
         }
         match math {
-            Math::Scalar => self.put_together(&mut t),
-            Math::Tf32 | Math::Half(_) => matrix::put_together(&mut t, &self.cut, sides),
+            Math::Scalar => self.tongue.put_together(t, &self.cut),
+            Math::Tf32 | Math::Half(_) => matrix::put_together(t, &self.cut, sides),
         }
-        self.gather(&mut t);
-        t.depth = 0;
-        t.line("}".into());
-        self.source(entry, t.text, parts * mt * nt * batch.extent(), bound)
+        self.gather(t);
     }
 
     /// The products of all steps, of operands that are staged in shared memory so many steps at a time.
     fn multiply_staged(&self, t: &mut Text, sides: [&Side; 2]) {
         let Cut { math, k: tk, .. } = self.cut;
         let k = &self.product.k;
-        t.line(format!("{0}* const shared = reinterpret_cast<{0}*>(staged);", math.cell()));
         sides.iter().for_each(|side| side.declare(t));
         let chunk = self.cut.chunk(k.extent());
-        t.line(format!("const int k_first = part * {chunk};"));
-        t.line(format!("const int k_end = min(k_first + {chunk}, {});", k.extent()));
+        self.int(t, "k_first", &format!("part * {chunk}"));
+        self.int(t, "k_end", &format!("min(k_first + {chunk}, {})", k.extent()));
         sides.iter().for_each(|side| side.prepare(t));
         match math {
             Math::Scalar => self.prepare(t),
             Math::Tf32 | Math::Half(_) => matrix::prepare(t, &self.cut),
         }
         // So far all was numbers; from here on the kernel reads what those before it have written.
-        t.line("take_turn();".into());
+        self.tongue.take_turn().into_iter().for_each(|line| t.line(line.into()));
+        let meet = self.tongue.meet();
         if sides.iter().any(|side| side.has_steps()) {
-            t.line("__syncthreads();".into());
+            t.line(meet.into());
         }
         sides.iter().for_each(|side| side.fetch(t, "k_first"));
-        t.open(format!("for (int k0 = k_first; k0 < k_end; k0 += {tk}) {{"));
+        self.count(t, "k0", "k_first", "k_end", tk);
         sides.iter().for_each(|side| side.stage(t));
-        t.line("__syncthreads();".into());
+        t.line(meet.into());
         t.open(format!("if (k0 + {tk} < k_end) {{"));
         sides.iter().for_each(|side| side.fetch(t, &format!("k0 + {tk}")));
         t.close();
         match math {
-            Math::Scalar => self.multiply(t, sides),
+            Math::Scalar => self.tongue.multiply(t, &self.cut, sides),
             Math::Tf32 | Math::Half(_) => matrix::multiply(t, &self.cut, sides),
         }
-        t.line("__syncthreads();".into());
+        t.line(meet.into());
         t.close();
     }
 
@@ -270,64 +408,35 @@ impl Printed<'_> {
     fn prepare(&self, t: &mut Text) {
         let Cut { n: tn, groups, .. } = self.cut;
         let per_group = THREADS / groups;
-        t.line(format!("float sum[{OWN}][{OWN}] = {{}};"));
-        t.line(format!("const int group = thread / {per_group};"));
-        t.line(format!("const int own_n = thread % {per_group} % {} * {OWN};", tn / OWN));
-        t.line(format!("const int own_m = thread % {per_group} / {} * {OWN};", tn / OWN));
-    }
-
-    /// The products of what is staged, each thread for itself.
-    fn multiply(&self, t: &mut Text, sides: [&Side; 2]) {
-        let Cut { k: tk, groups, .. } = self.cut;
-        t.line(format!("const int k_count = min(k_end - k0, {tk});"));
-        t.line("#pragma unroll 8".into());
-        t.open(format!("for (int k = group; k < k_count; k += {groups}) {{"));
-        for (to, own, side) in [("x", "own_m", sides[0]), ("y", "own_n", sides[1])] {
-            let place = format!("shared + {} + k * {} + {own}", side.at, side.row());
-            t.line(format!("const float4 {to} = *reinterpret_cast<const float4*>({place});"));
-        }
-        t.line("const float xs[4] = {x.x, x.y, x.z, x.w};".into());
-        t.line("const float ys[4] = {y.x, y.y, y.z, y.w};".into());
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {OWN}; ++i) {{"));
-        t.line("#pragma unroll".into());
-        t.line(format!("for (int j = 0; j < {OWN}; ++j) sum[i][j] += xs[i] * ys[j];"));
-        t.close();
-        t.close();
-    }
-
-    /// Puts the sums of a thread where the groups' sums come together.
-    fn put_together(&self, t: &mut Text) {
-        let Cut { m: tm, n: tn, .. } = self.cut;
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {OWN}; ++i) {{"));
-        t.line(format!(
-            "*reinterpret_cast<float4*>(sums + group * {} + (own_m + i) * {tn} + own_n) = \
-             make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);",
-            tm * tn
-        ));
-        t.close();
+        self.tongue.begin_sums(t);
+        self.int(t, "group", &format!("thread / {per_group}"));
+        self.int(t, "own_n", &format!("thread % {per_group} % {} * {OWN}", tn / OWN));
+        self.int(t, "own_m", &format!("thread % {per_group} / {} * {OWN}", tn / OWN));
     }
 
     /// Adds what the groups hold of a tile, and stores it.
     fn gather(&self, t: &mut Text) {
         let Cut { m: tm, n: tn, groups, parts, .. } = self.cut;
         let Contraction { m, n, .. } = self.product;
-        t.line("__syncthreads();".into());
+        let tongue = self.tongue;
+        t.line(tongue.meet().into());
         let width = self.nest.schedule.vector;
-        t.open(format!("for (int at = thread; at < {}; at += {}) {{", tm * tn / width, self.cut.threads()));
+        self.count(t, "at", "thread", &(tm * tn / width).to_string(), self.cut.threads());
         // Neighbouring threads store neighbouring results.
         let across = tn / width;
         let [row, column] = [format!("at / {across}"), printer::times(&format!("at % {across}"), width)];
-        t.line(format!("const float* const from = sums + ({row}) * {} + {column};", self.cut.row()));
+        t.line(tongue.place("start", "const float", "sums", &format!("({row}) * {} + {column}", self.cut.row())));
         let group = tm * self.cut.row();
         let sums: Vec<String> = match width {
-            1 => vec![(0..groups).map(|g| format!("from[{}]", g * group)).collect::<Vec<_>>().join(" + ")],
+            1 => {
+                let part = |g: usize| tongue.at("sums", "start", &(g * group).to_string());
+                vec![(0..groups).map(part).collect::<Vec<_>>().join(" + ")]
+            }
             _ => {
                 let fours = || (0..groups).flat_map(|g| (0..width / 4).map(move |four| (g, four)));
                 for (g, four) in fours() {
-                    let at = g * group + 4 * four;
-                    t.line(format!("const float4 of{g}_{four} = *reinterpret_cast<const float4*>(from + {at});"));
+                    let value = tongue.four("sums", "start", g * group + 4 * four);
+                    t.line(self.dialect().constant(&format!("of{g}_{four}"), tongue.four_type(), &value));
                 }
                 let sum = |i: usize| {
                     let part = |g: usize| format!("of{g}_{}.{}", i / 4, ["x", "y", "z", "w"][i % 4]);
@@ -336,25 +445,26 @@ impl Printed<'_> {
                 (0..width).map(sum).collect()
             }
         };
-        t.line(format!("const int m = m0 + {row};"));
-        t.line(format!("const int n = n0 + {column};"));
-        t.line(format!("if (m >= {} || n >= {}) continue;", m.extent(), n.extent()));
+        self.int(t, "m", &format!("m0 + {row}"));
+        self.int(t, "n", &format!("n0 + {column}"));
+        t.open(format!("if (m >= {} || n >= {}) {{", m.extent(), n.extent()));
+        t.line("continue;".into());
+        t.close();
         if parts > 1 {
             let [mt, nt] = self.cut.tiles(self.product);
             let result = format!("tile / {} * {} + m * {} + n", mt * nt, m.extent() * n.extent(), n.extent());
-            t.line(format!("float* const to = workspace + part * {} + {result};", results(self.product)));
+            t.line(tongue.place("to", "float", "workspace", &format!("part * {} + {result}", results(self.product))));
             if width == 1 {
-                t.line(format!("*to = {};", sums[0]));
+                t.line(format!("{} = {};", tongue.at("workspace", "to", "0"), sums[0]));
             }
             for (i, four) in sums.chunks_exact(4).enumerate() {
-                let four = four.join(", ");
-                t.line(format!("*reinterpret_cast<float4*>(to + {}) = make_float4({four});", 4 * i));
+                t.lines(tongue.store_four("to", 4 * i, four));
             }
         } else {
-            t.line(format!("const float whole[{width}] = {{{}}};", sums.join(", ")));
+            t.line(tongue.filled("whole", &sums));
             t.line(self.carry());
-            t.lines(self.decode(m, "m"));
-            t.lines(self.decode(n, "n"));
+            self.decode(t, m, "m");
+            self.decode(t, n, "n");
             self.finish(t);
         }
         t.close();
@@ -363,84 +473,77 @@ impl Printed<'_> {
     /// The kernel that adds partial sums: columns of threads that each have some results, and where these are few,
     /// several of them for the same results, which put their sums together at last.
     fn sums(&self, entry: &str) -> Source {
-        let Contraction { batch, m, n, .. } = self.product;
         let (results, parts, width) = (results(self.product), self.cut.parts, self.nest.schedule.vector);
-        let (head, bound) = self.signature(entry, Some(Access::Read));
         let takers = results / width;
         let sharers = [1, 2, 4, 8, 16].into_iter().find(|s| takers * s >= BUSY || 2 * s >= parts).unwrap_or(32);
-        let column = THREADS / sharers;
-        let groups = takers.div_ceil(column);
-        let mut t = Text { text: head, depth: 1 };
-        if sharers > 1 {
-            t.line(format!("__shared__ float together[{}];", THREADS * width));
-        }
-        t.line("take_turn();".into());
-        t.line(format!(
-            "const int first = {};",
-            printer::times(&format!("(blockIdx.x * {column} + threadIdx.x % {column})"), width)
-        ));
-        t.line(format!("const int at = first < {results} ? first : 0;"));
-        t.line(format!("float whole[{width}] = {{}};"));
-        t.line("#pragma unroll 8".into());
-        t.open(format!("for (int part = threadIdx.x / {column}; part < {parts}; part += {sharers}) {{"));
-        t.line("#pragma unroll".into());
-        t.line(format!("for (int i = 0; i < {width}; ++i) whole[i] += workspace[part * {results} + at + i];"));
+        let shared = (sharers > 1).then_some(("together", (THREADS * width).div_ceil(4)));
+        let blocks = takers.div_ceil(THREADS / sharers);
+        self.kernel(entry, Some(Access::Read), shared, blocks, |t| self.add_parts(t, sharers))
+    }
+
+    /// What a block does of adding partial sums.
+    fn add_parts(&self, t: &mut Text, sharers: usize) {
+        let Contraction { batch, m, n, .. } = self.product;
+        let (results, parts, width) = (results(self.product), self.cut.parts, self.nest.schedule.vector);
+        let (tongue, column) = (self.tongue, THREADS / sharers);
+        tongue.take_turn().into_iter().for_each(|line| t.line(line.into()));
+        let first = printer::times(&format!("(block * {column} + thread % {column})"), width);
+        self.int(t, "first", &first);
+        self.int(t, "at", &self.dialect().select(&format!("first < {results}"), "first", "0"));
+        t.line(tongue.filled("whole", &vec!["0.0f".to_string(); width]));
+        self.count(t, "part", &format!("thread / {column}"), &parts.to_string(), sharers);
+        t.line(tongue.place("start", "const float", "workspace", &format!("part * {results} + at")));
+        tongue.repeat(t, "i", width, &|t, i| t.line(format!("whole[{i}] += {};", tongue.at("workspace", "start", i))));
         t.close();
         if sharers > 1 {
-            t.line("#pragma unroll".into());
-            t.line(format!("for (int i = 0; i < {width}; ++i) together[i * {THREADS} + threadIdx.x] = whole[i];"));
-            t.line("__syncthreads();".into());
-            t.line(format!("if (threadIdx.x >= {column}) return;"));
-            t.open(format!("for (int sharer = 1; sharer < {sharers}; ++sharer) {{"));
-            t.line("#pragma unroll".into());
-            t.open(format!("for (int i = 0; i < {width}; ++i) {{"));
-            t.line(format!("whole[i] += together[i * {THREADS} + sharer * {column} + threadIdx.x];"));
+            let shared = |i: &str| tongue.at("together", "thread", &format!("{i} * {THREADS}"));
+            tongue.repeat(t, "i", width, &|t, i| t.line(format!("{} = whole[{i}];", shared(i))));
+            t.line(tongue.meet().into());
+            t.open(format!("if (thread >= {column}) {{"));
+            t.line("return;".into());
             t.close();
+            self.count(t, "sharer", "1", &sharers.to_string(), 1);
+            let other = |i: &str| tongue.at("together", "thread", &format!("{i} * {THREADS} + sharer * {column}"));
+            tongue.repeat(t, "i", width, &|t, i| t.line(format!("whole[{i}] += {};", other(i))));
             t.close();
         }
-        t.line(format!("if (first >= {results}) return;"));
+        t.open(format!("if (first >= {results}) {{"));
+        t.line("return;".into());
+        t.close();
         t.line(self.carry());
         let (mx, nx) = (m.extent(), n.extent());
-        t.line(format!("const int m = at / {nx} % {mx};"));
-        t.line(format!("const int n = at % {nx};"));
-        t.lines(self.decode(batch, &format!("(at / {})", mx * nx)));
-        t.lines(self.decode(m, "m"));
-        t.lines(self.decode(n, "n"));
-        self.finish(&mut t);
-        t.depth = 0;
-        t.line("}".into());
-        self.source(entry, t.text, groups, bound)
+        self.int(t, "m", &format!("at / {nx} % {mx}"));
+        self.int(t, "n", &format!("at % {nx}"));
+        self.decode(t, batch, &format!("(at / {})", mx * nx));
+        self.decode(t, m, "m");
+        self.decode(t, n, "n");
+        self.finish(t);
     }
 
     /// The line that gives the sum, or the array of sums, the name of its carry.
     fn carry(&self) -> String {
-        let carry = self.product.carry;
+        let carry = format!("c{}", self.product.carry);
         match self.nest.schedule.vector {
-            1 => format!("const float c{carry} = whole[0];"),
-            width => format!("const float (&c{carry})[{width}] = whole;"),
+            1 => self.dialect().constant(&carry, self.dialect().ty(Scalar::Float, false), "whole[0]"),
+            width => self.tongue.carry(&carry, width),
         }
     }
 
-    /// Lines that give an axis's variables at place `at` the values that what follows the sum uses.
-    fn decode(&self, axis: &Axis, at: &str) -> Vec<String> {
+    /// Gives an axis's variables at place `at` the values that what follows the sum uses.
+    fn decode(&self, t: &mut Text, axis: &Axis, at: &str) {
         let taken = self.nest.vector_axis(&self.nest.phases[1]);
-        decode(axis, at, |var| self.uses(var, 1), taken)
+        let vars = decode(axis, at, |var| self.uses(var, 1), taken);
+        vars.iter().for_each(|(name, value)| self.int(t, name, value));
     }
 
     /// What follows the sum: the nest's second phase.
     fn finish(&self, t: &mut Text) {
-        t.text.push_str(&printer::phase_of_one(self.plan, self.nest, 1, &self.bindings, &cuda::Cuda, t.depth));
+        t.text.push_str(&printer::phase_of_one(self.plan, self.nest, 1, &self.bindings, self.dialect(), t.depth));
     }
 
     /// Whether a phase uses a variable.
     fn uses(&self, var: Var, phase: usize) -> bool {
         self.nest.phases[phase].indices().iter().any(|a| a.coefficient(var) != 0)
-    }
-
-    fn source(&self, entry: &str, kernel: String, groups: usize, bindings: Vec<Binding>) -> Source {
-        let mut helpers = cuda::Cuda.definitions(&kernel);
-        helpers.extend(helpers::used(cuda::HELPERS, &kernel));
-        Source { entry: entry.into(), helpers, kernel, threads: self.cut.threads(), groups: [groups, 1, 1], bindings }
     }
 }
 

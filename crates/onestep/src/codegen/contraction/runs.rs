@@ -1,10 +1,9 @@
 //! Runs of an operand's elements: where few channels lie together with the taps beside them, but not aligned, a thread
 //! loads several elements from one address, and asks once for all of them that are there together.
 
+use super::Text;
 use super::cut::{Math, THREADS};
 use super::staging::Side;
-use super::{Text, cuda};
-use crate::codegen::dialect::Dialect;
 use crate::plan::Affine;
 
 /// Elements of a run that is loaded from one address.
@@ -49,7 +48,8 @@ impl Side<'_> {
         }
         let plain = self.printed.nest.phases[0].lets.is_empty() && self.width() == 1;
         let run = Run { length, count: axis.extent() / length, across, room };
-        (plain && length >= SHORTEST_RUN && axis.extent() <= room).then_some(run)
+        (self.printed.tongue.lists_and_runs() && plain && length >= SHORTEST_RUN && axis.extent() <= room)
+            .then_some(run)
     }
 
     /// What a map gains along a run, at each of its elements.
@@ -141,7 +141,7 @@ impl Side<'_> {
             let index = format!("at + {j}");
             let one = match self.printed.cut.math {
                 Math::Half(_) => format!("{}[{index}]", slot.name),
-                Math::Scalar | Math::Tf32 => cuda::Cuda.load(slot, &index),
+                Math::Scalar | Math::Tf32 => self.printed.dialect().load(slot, &index),
             };
             t.line(format!("{n}_next[i][{j}] = 0;"));
             t.line(format!("if (in{asked}) {n}_next[i][{j}] = {one};"));

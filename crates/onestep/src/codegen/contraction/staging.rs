@@ -2,8 +2,8 @@
 //! operand's own index map, and how they are laid out for what multiplies them.
 
 use super::cut::{Math, THREADS, VECTOR};
-use super::{Printed, Text, along, cuda};
-use crate::codegen::dialect::Dialect;
+use super::{Printed, Text, along};
+use crate::codegen::dialect::Scalar;
 use crate::plan::{Affine, Axis, Guard, Let, Load, Var};
 
 /// Bytes of shared memory for what is worked out once a step.
@@ -85,10 +85,10 @@ impl Side<'_> {
         moved.div_ceil(THREADS)
     }
 
-    /// Place on its own axis and step of the first of the `i`-th elements that a thread moves, counted from the
+    /// Place on its own axis and step of the first of the elements of number `i` that a thread moves, counted from the
     /// tile's corner.
-    fn place(&self) -> [String; 2] {
-        let (at, wide, steps) = (format!("(thread + i * {THREADS})"), self.wide, self.steps);
+    fn place(&self, i: &str) -> [String; 2] {
+        let (at, wide, steps) = (format!("(thread + {i} * {THREADS})"), self.wide, self.steps);
         match (self.along_k(), self.width()) {
             (true, 1) => [format!("{at} / {steps}"), format!("{at} % {steps}")],
             (true, width) if self.staged_along_k() => {
@@ -140,7 +140,8 @@ impl Side<'_> {
     /// Whether what follows the steps is worked out once for all elements of a step, and kept in shared memory.
     pub(super) fn has_steps(&self) -> bool {
         let divided = |map: &&Affine| self.following(map).iter().any(|term| term.contains('/') || term.contains('%'));
-        self.run().is_none()
+        self.printed.tongue.lists_and_runs()
+            && self.run().is_none()
             && self.lets(false).is_empty()
             && self.maps().len() <= 8
             && self.maps().iter().any(divided)
@@ -189,34 +190,38 @@ impl Side<'_> {
             }
             t.close();
         }
+        let tongue = self.printed.tongue;
         match self.printed.cut.math {
-            Math::Scalar | Math::Tf32 => t.line(format!("float {n}_next[{count}][{}];", self.width())),
+            Math::Scalar | Math::Tf32 => {
+                t.line(tongue.local(Scalar::Float, &format!("{n}_next"), &[count, self.width()]));
+            }
             Math::Half(_) => t.line(format!("{} {n}_next[{count}];", self.moved_type())),
         }
         let all = self.is_whole();
         if !all {
-            t.line(format!("bool {n}_in[{count}];"));
+            t.line(tongue.local(Scalar::Bool, &format!("{n}_in"), &[count]));
         }
         let moving = self.lets(false);
-        moving.iter().for_each(|(i, _)| t.line(format!("int {n}_let{i}[{count}];")));
-        (0..self.maps().len()).for_each(|i| t.line(format!("int {n}_map{i}[{count}];")));
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
-        t.line(format!("const int own = {} + {};", self.origin, self.place()[0]));
-        if !all {
-            t.line(format!("{n}_in[i] = own < {};", self.axis.extent()));
-        }
-        for (i, l) in self.lets(true) {
-            let (function, map, by) = derived(l);
-            t.line(format!("const int l{i} = {function}<int>({}, {by});", self.staying(map)));
-        }
-        for (i, l) in moving {
-            t.line(format!("{n}_let{i}[i] = {};", self.staying(derived(l).1)));
-        }
-        for (i, map) in self.maps().into_iter().enumerate() {
-            t.line(format!("{n}_map{i}[i] = {};", self.staying(map)));
-        }
-        t.close();
+        moving.iter().for_each(|(i, _)| t.line(tongue.local(Scalar::Index, &format!("{n}_let{i}"), &[count])));
+        let maps = self.maps();
+        (0..maps.len()).for_each(|i| t.line(tongue.local(Scalar::Index, &format!("{n}_map{i}"), &[count])));
+        tongue.repeat(t, "i", count, &|t, at| {
+            self.printed.int(t, "own", &format!("{} + {}", self.origin, self.place(at)[0]));
+            if !all {
+                t.line(format!("{n}_in[{at}] = own < {};", self.axis.extent()));
+            }
+            for (i, l) in self.lets(true) {
+                let (remainder, map, by) = derived(l);
+                let value = self.printed.dialect().floored(remainder, &self.staying(map), by, false);
+                self.printed.int(t, &format!("l{i}"), &value);
+            }
+            for (i, l) in &moving {
+                t.line(format!("{n}_let{i}[{at}] = {};", self.staying(derived(l).1)));
+            }
+            for (i, map) in maps.iter().enumerate() {
+                t.line(format!("{n}_map{i}[{at}] = {};", self.staying(map)));
+            }
+        });
     }
 
     /// What a thread moves at once, where narrow elements are moved as they are: as words, which registers hold without
@@ -239,14 +244,17 @@ impl Side<'_> {
         if let Some(run) = self.run() {
             return self.fetch_runs(t, &run, first);
         }
-        let (n, count) = (self.name, self.loads());
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
-        t.line(format!("const int k = {first} + {};", self.place()[1]));
+        self.printed.tongue.repeat(t, "i", self.loads(), &|t, i| self.fetch_one(t, first, i));
+    }
+
+    /// Loads the elements of number `at` of the steps from `first` on.
+    fn fetch_one(&self, t: &mut Text, first: &str, at: &str) {
+        let (n, dialect) = (self.name, self.printed.dialect());
+        self.printed.int(t, "k", &format!("{first} + {}", self.place(at)[1]));
         for (i, l) in self.lets(false) {
-            let (function, map, by) = derived(l);
-            let terms = [vec![format!("{n}_let{i}[i]")], self.following(map)].concat();
-            t.line(format!("const int l{i} = {function}<int>({}, {by});", terms.join(" + ")));
+            let (remainder, map, by) = derived(l);
+            let terms = [vec![format!("{n}_let{i}[{at}]")], self.following(map)].concat();
+            self.printed.int(t, &format!("l{i}"), &dialect.floored(remainder, &terms.join(" + "), by, false));
         }
         let listed = self.has_steps();
         if listed {
@@ -254,7 +262,7 @@ impl Side<'_> {
             t.line(format!("const Ints{ty} step = {n}_steps[(unsigned)(k - k_first) / {width}u];"));
         }
         let value = |i: usize, map: &Affine| {
-            let mut terms = vec![format!("{n}_map{i}[i]")];
+            let mut terms = vec![format!("{n}_map{i}[{at}]")];
             match self.following(map) {
                 following if following.is_empty() => {}
                 _ if listed => terms.push(format!("step.at[{i}]")),
@@ -264,27 +272,27 @@ impl Side<'_> {
         };
         let mut inside = Vec::new();
         if !self.is_whole() {
-            inside.push(format!("{n}_in[i]"));
+            inside.push(format!("{n}_in[{at}]"));
         }
         if !self.is_whole() || !self.printed.cut.is_whole(self.printed.product.k.extent()) {
             inside.push("k < k_end".to_string());
         }
         for (i, Guard { expr, low, high }) in self.load.guards.iter().enumerate() {
-            t.line(format!("const int q{i} = {};", value(i, expr)));
+            let name = format!("q{i}");
+            self.printed.int(t, &name, &value(i, expr));
             // Below 0 is far above as an unsigned number.
             inside.push(match low {
-                0 => format!("(unsigned)q{i} < {high}u"),
-                _ => format!("q{i} >= {low} && q{i} < {high}"),
+                0 => format!("{} < {high}u", dialect.index_as(Scalar::Uint, &name)),
+                _ => format!("{name} >= {low} && {name} < {high}"),
             });
         }
         let index = value(self.load.guards.len(), &self.load.index);
-        self.load_if(t, &inside.join(" && "), &index);
-        t.close();
+        self.load_if(t, &inside.join(" && "), &index, at);
     }
 
-    /// Loads a thread's `i`-th elements from an index on, or zeros.
-    fn load_if(&self, t: &mut Text, inside: &str, index: &str) {
-        let (n, width) = (self.name, self.width());
+    /// Loads a thread's elements of number `at` from an index on, or zeros.
+    fn load_if(&self, t: &mut Text, inside: &str, index: &str, at: &str) {
+        let (n, width, dialect) = (self.name, self.width(), self.printed.dialect());
         let slot = &self.printed.bindings.slots[&self.load.buffer];
         if let Math::Half(_) = self.printed.cut.math {
             let all = match width {
@@ -292,24 +300,24 @@ impl Side<'_> {
                 _ => format!("*reinterpret_cast<const {}*>({} + ({index}))", self.moved_type(), slot.name),
             };
             if inside.is_empty() {
-                return t.line(format!("{n}_next[i] = {all};"));
+                return t.line(format!("{n}_next[{at}] = {all};"));
             }
-            t.line(format!("{n}_next[i] = {{}};"));
-            return t.line(format!("if ({inside}) {n}_next[i] = {all};"));
+            t.line(format!("{n}_next[{at}] = {{}};"));
+            return t.line(format!("if ({inside}) {n}_next[{at}] = {all};"));
         }
         if inside.is_empty() {
             t.open("{".into());
         } else {
-            (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = 0.0f;")));
+            (0..width).for_each(|j| t.line(format!("{n}_next[{at}][{j}] = 0.0f;")));
             t.open(format!("if ({inside}) {{"));
         }
         if width == 1 {
-            t.line(format!("{n}_next[i][0] = {};", cuda::Cuda.load(slot, index)));
+            t.line(format!("{n}_next[{at}][0] = {};", dialect.load(slot, index)));
         } else {
-            let (ty, all) = (cuda::Cuda.vector_type(slot, width), cuda::Cuda.vector_load(slot, width, index));
-            t.line(format!("const {ty} v = {all};"));
-            let part = |j: usize| cuda::Cuda.vector_get(slot, width, "v", &j.to_string());
-            (0..width).for_each(|j| t.line(format!("{n}_next[i][{j}] = {};", part(j))));
+            let (ty, all) = (dialect.vector_type(slot, width), dialect.vector_load(slot, width, index));
+            t.line(dialect.constant("v", &ty, &all));
+            let part = |j: usize| dialect.vector_get(slot, width, "v", &j.to_string());
+            (0..width).for_each(|j| t.line(format!("{n}_next[{at}][{j}] = {};", part(j))));
         }
         t.close();
     }
@@ -319,37 +327,40 @@ impl Side<'_> {
         if let Some(run) = self.run() {
             return self.stage_runs(t, &run);
         }
-        let (n, width) = (self.name, self.width());
-        let [own, step] = self.place();
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {}; ++i) {{", self.loads()));
+        self.printed.tongue.repeat(t, "i", self.loads(), &|t, i| self.stage_one(t, i));
+    }
+
+    /// Moves a thread's elements of number `at` into shared memory.
+    fn stage_one(&self, t: &mut Text, at: &str) {
+        let (n, width, tongue) = (self.name, self.width(), self.printed.tongue);
+        let [own, step] = self.place(at);
         let whole = (self.wide * self.steps / width).is_multiple_of(THREADS);
         if !whole {
-            t.open(format!("if (thread + i * {THREADS} < {}) {{", self.wide * self.steps / width));
+            t.open(format!("if (thread + {at} * {THREADS} < {}) {{", self.wide * self.steps / width));
         }
         let [row, place] = if self.staged_along_k() { [own, step] } else { [step, own] };
         let cell = self.printed.cut.math.cell();
-        t.line(format!("{cell}* const to = shared + {} + ({row}) * {} + ({place});", self.at, self.row()));
+        t.line(tongue.place("to", cell, "shared", &format!("{} + ({row}) * {} + ({place})", self.at, self.row())));
         let lie_side_by_side = self.along_k() == self.staged_along_k();
         let element = |j: usize| match self.printed.cut.math {
-            Math::Tf32 => format!("tf32({n}_next[i][{j}])"),
-            Math::Scalar | Math::Half(_) => format!("{n}_next[i][{j}]"),
+            Math::Tf32 => format!("tf32({n}_next[{at}][{j}])"),
+            Math::Scalar | Math::Half(_) => format!("{n}_next[{at}][{j}]"),
         };
         match self.printed.cut.math {
-            Math::Half(_) if width == 1 => t.line(format!("*to = {n}_next[i];")),
-            Math::Half(_) => t.line(format!("*reinterpret_cast<{}*>(to) = {n}_next[i];", self.moved_type())),
+            Math::Half(_) if width == 1 => t.line(format!("*to = {n}_next[{at}];")),
+            Math::Half(_) => t.line(format!("*reinterpret_cast<{}*>(to) = {n}_next[{at}];", self.moved_type())),
             Math::Scalar | Math::Tf32 if width > 1 && lie_side_by_side => {
                 let parts: Vec<String> = (0..width).map(element).collect();
-                t.line(format!("*reinterpret_cast<float4*>(to) = make_float4({});", parts.join(", ")));
+                t.line(format!("{} = {};", tongue.four("shared", "to", 0), tongue.join(&parts)));
             }
             Math::Scalar | Math::Tf32 => {
-                (0..width).for_each(|j| t.line(format!("to[{}] = {};", j * self.row(), element(j))));
+                let place = |j: usize| tongue.at("shared", "to", &(j * self.row()).to_string());
+                (0..width).for_each(|j| t.line(format!("{} = {};", place(j), element(j))));
             }
         }
         if !whole {
             t.close();
         }
-        t.close();
     }
 }
 
@@ -373,11 +384,11 @@ pub(super) fn lie_together(lets: &[Let], load: &Load, near: &Axis, width: usize)
         && lets.iter().all(|l| matches!(l, Let::Div(a, _) | Let::Rem(a, _) if apart(a)))
 }
 
-/// The function that derives a variable, of what, and by what.
-fn derived(l: &Let) -> (&'static str, &Affine, i64) {
+/// Whether a derived variable is a remainder, of what, and by what.
+fn derived(l: &Let) -> (bool, &Affine, i64) {
     match l {
-        Let::Div(a, by) => ("floor_div", a, *by),
-        Let::Rem(a, by) => ("floor_rem", a, *by),
+        Let::Div(a, by) => (false, a, *by),
+        Let::Rem(a, by) => (true, a, *by),
         Let::Value(_) => panic!("onestep bug: a contraction's index depends on data"),
     }
 }

@@ -4,9 +4,9 @@ var<workgroup> shared_float0: array<f32, 256>;
 var<workgroup> shared_int1: array<i32, 256>;
 
 @compute @workgroup_size(256)
-fn k0(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let thread: i32 = i32(local);
-  let block: i32 = i32(group.x);
+  let block: i32 = i32(group_id.x);
   let lane: i32 = thread % 32;
   let item: i32 = block * 8 + thread / 32;
   let g0: i32 = item;

@@ -3,13 +3,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const unsigned short* b1,
     unsigned short* b3) {
   __shared__ float4 staged[1152];
-  float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
-  const int part = blockIdx.x % 1;
-  const int tile = blockIdx.x / 1;
+  const int block = blockIdx.x;
+  unsigned short* const shared = reinterpret_cast<unsigned short*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int part = block % 1;
+  const int tile = block / 1;
   const int m0 = tile % 32 * 32;
   const int n0 = tile / 32 % 8 * 64;
-  unsigned short* const shared = reinterpret_cast<unsigned short*>(staged);
   const int k_first = part * 64;
   const int k_end = min(k_first + 64, 64);
   uint4 a_next[1];
@@ -105,15 +106,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   }
   __syncthreads();
   for (int at = thread; at < 256; at += 256) {
-    const float* const from = sums + (at / 8) * 72 + at % 8 * 8;
-    const float4 of0_0 = *reinterpret_cast<const float4*>(from + 0);
-    const float4 of0_1 = *reinterpret_cast<const float4*>(from + 4);
-    const float4 of1_0 = *reinterpret_cast<const float4*>(from + 2304);
-    const float4 of1_1 = *reinterpret_cast<const float4*>(from + 2308);
+    const float* const start = sums + (at / 8) * 72 + at % 8 * 8;
+    const float4 of0_0 = *reinterpret_cast<const float4*>(start);
+    const float4 of0_1 = *reinterpret_cast<const float4*>(start + 4);
+    const float4 of1_0 = *reinterpret_cast<const float4*>(start + 2304);
+    const float4 of1_1 = *reinterpret_cast<const float4*>(start + 2308);
     const int m = m0 + at / 8;
     const int n = n0 + at % 8 * 8;
-    if (m >= 1024 || n >= 512) continue;
-    const float whole[8] = {of0_0.x + of1_0.x, of0_0.y + of1_0.y, of0_0.z + of1_0.z, of0_0.w + of1_0.w, of0_1.x + of1_1.x, of0_1.y + of1_1.y, of0_1.z + of1_1.z, of0_1.w + of1_1.w};
+    if (m >= 1024 || n >= 512) {
+      continue;
+    }
+    float whole[8] = {of0_0.x + of1_0.x, of0_0.y + of1_0.y, of0_0.z + of1_0.z, of0_0.w + of1_0.w, of0_1.x + of1_1.x, of0_1.y + of1_1.y, of0_1.z + of1_1.z, of0_1.w + of1_1.w};
     const float (&c0)[8] = whole;
     const int g0 = m;
     const int g1_first = n;

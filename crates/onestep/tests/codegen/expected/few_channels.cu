@@ -3,13 +3,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b1,
     float* b2) {
   __shared__ float4 staged[1024];
-  float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
-  const int part = blockIdx.x % 1;
-  const int tile = blockIdx.x / 1;
+  const int block = blockIdx.x;
+  float* const shared = reinterpret_cast<float*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int part = block % 1;
+  const int tile = block / 1;
   const int m0 = tile % 25 * 16;
   const int n0 = tile / 25 % 1 * 16;
-  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 28;
   const int k_end = min(k_first + 28, 27);
   float a_next[1][9];
@@ -196,11 +197,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   }
   __syncthreads();
   for (int at = thread; at < 256; at += 256) {
-    const float* const from = sums + (at / 16) * 16 + at % 16;
+    const float* const start = sums + (at / 16) * 16 + at % 16;
     const int m = m0 + at / 16;
     const int n = n0 + at % 16;
-    if (m >= 400 || n >= 5) continue;
-    const float whole[1] = {from[0] + from[256] + from[512] + from[768] + from[1024] + from[1280] + from[1536] + from[1792] + from[2048] + from[2304] + from[2560] + from[2816] + from[3072] + from[3328] + from[3584] + from[3840]};
+    if (m >= 400 || n >= 5) {
+      continue;
+    }
+    float whole[1] = {start[0] + start[256] + start[512] + start[768] + start[1024] + start[1280] + start[1536] + start[1792] + start[2048] + start[2304] + start[2560] + start[2816] + start[3072] + start[3328] + start[3584] + start[3840]};
     const float c0 = whole[0];
     const int g0 = m / 100;
     const int g1 = m / 10 % 10;
@@ -216,13 +219,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     const float* b3,
     float* b8) {
   __shared__ float4 staged[1024];
-  float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
-  const int part = blockIdx.x % 1;
-  const int tile = blockIdx.x / 1;
+  const int block = blockIdx.x;
+  float* const shared = reinterpret_cast<float*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int part = block % 1;
+  const int tile = block / 1;
   const int m0 = tile % 25 * 16;
   const int n0 = tile / 25 % 1 * 16;
-  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 48;
   const int k_end = min(k_first + 48, 45);
   float a_next[1][5];
@@ -371,11 +375,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
   }
   __syncthreads();
   for (int at = thread; at < 256; at += 256) {
-    const float* const from = sums + (at / 16) * 16 + at % 16;
+    const float* const start = sums + (at / 16) * 16 + at % 16;
     const int m = m0 + at / 16;
     const int n = n0 + at % 16;
-    if (m >= 400 || n >= 3) continue;
-    const float whole[1] = {from[0] + from[256] + from[512] + from[768] + from[1024] + from[1280] + from[1536] + from[1792] + from[2048] + from[2304] + from[2560] + from[2816] + from[3072] + from[3328] + from[3584] + from[3840]};
+    if (m >= 400 || n >= 3) {
+      continue;
+    }
+    float whole[1] = {start[0] + start[256] + start[512] + start[768] + start[1024] + start[1280] + start[1536] + start[1792] + start[2048] + start[2304] + start[2560] + start[2816] + start[3072] + start[3328] + start[3584] + start[3840]};
     const float c0 = whole[0];
     const int g0 = m / 100;
     const int g1 = m / 10 % 10;
@@ -391,13 +397,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
     const float* b3,
     float* b9) {
   __shared__ float4 staged[1280];
-  float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
-  const int part = blockIdx.x % 1;
-  const int tile = blockIdx.x / 1;
+  const int block = blockIdx.x;
+  float* const shared = reinterpret_cast<float*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int part = block % 1;
+  const int tile = block / 1;
   const int m0 = tile % 1 * 16;
   const int n0 = tile / 1 % 2 * 16;
-  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 400;
   const int k_end = min(k_first + 400, 400);
   for (int at = thread; at < 128; at += 256) {
@@ -462,7 +469,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
     const int q0 = b_map0[i] + k / 10 % 10;
     const int q1 = b_map1[i] + k % 10;
     b_next[i][0] = 0.0f;
-    if (b_in[i] && k < k_end && (unsigned)q0 < 10u && (unsigned)q1 < 10u) {
+    if (b_in[i] && k < k_end && (unsigned)(q0) < 10u && (unsigned)(q1) < 10u) {
       b_next[i][0] = b0[b_map2[i] + 3 * k];
     }
   }
@@ -507,7 +514,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
         const int q0 = b_map0[i] + k / 10 % 10;
         const int q1 = b_map1[i] + k % 10;
         b_next[i][0] = 0.0f;
-        if (b_in[i] && k < k_end && (unsigned)q0 < 10u && (unsigned)q1 < 10u) {
+        if (b_in[i] && k < k_end && (unsigned)(q0) < 10u && (unsigned)(q1) < 10u) {
           b_next[i][0] = b0[b_map2[i] + 3 * k];
         }
       }
@@ -533,11 +540,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
   }
   __syncthreads();
   for (int at = thread; at < 256; at += 256) {
-    const float* const from = sums + (at / 16) * 16 + at % 16;
+    const float* const start = sums + (at / 16) * 16 + at % 16;
     const int m = m0 + at / 16;
     const int n = n0 + at % 16;
-    if (m >= 5 || n >= 27) continue;
-    const float whole[1] = {from[0] + from[256] + from[512] + from[768] + from[1024] + from[1280] + from[1536] + from[1792] + from[2048] + from[2304] + from[2560] + from[2816] + from[3072] + from[3328] + from[3584] + from[3840]};
+    if (m >= 5 || n >= 27) {
+      continue;
+    }
+    float whole[1] = {start[0] + start[256] + start[512] + start[768] + start[1024] + start[1280] + start[1536] + start[1792] + start[2048] + start[2304] + start[2560] + start[2816] + start[3072] + start[3328] + start[3584] + start[3840]};
     const float c0 = whole[0];
     const int g0 = m;
     const int g1 = n / 9;

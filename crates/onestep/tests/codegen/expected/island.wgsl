@@ -70,7 +70,7 @@ fn k0_to_k1(@builtin(local_invocation_index) local: u32) {
         let e3: f32 = log(e2);
         let e4: bool = e1 < e0;
         let e5: f32 = c1;
-        let e6: f32 = e5 / e2;
+        let e6: f32 = quotient(e5, e2);
         let e7: bool = e1 <= e0;
         let e8: f32 = 0.5f;
         let e9: f32 = e6 * e8;
@@ -149,7 +149,7 @@ fn k0_to_k1(@builtin(local_invocation_index) local: u32) {
       {
         let e0: f32 = c0;
         let e1: f32 = 32.0f;
-        let e2: f32 = e0 / e1;
+        let e2: f32 = quotient(e0, e1);
         if (lane == 0 && live) {
           b11[0] = e2;
         }

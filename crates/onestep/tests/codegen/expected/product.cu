@@ -4,13 +4,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b3,
     float* b4) {
   __shared__ float4 staged[1024];
-  float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
-  const int part = blockIdx.x % 1;
-  const int tile = blockIdx.x / 1;
+  const int block = blockIdx.x;
+  float* const shared = reinterpret_cast<float*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int part = block % 1;
+  const int tile = block / 1;
   const int m0 = tile % 2 * 16;
   const int n0 = tile / 2 % 2 * 16;
-  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 48;
   const int k_end = min(k_first + 48, 48);
   float a_next[1][4];
@@ -138,27 +139,29 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   }
   __syncthreads();
   for (int at = thread; at < 64; at += 256) {
-    const float* const from = sums + (at / 4) * 16 + at % 4 * 4;
-    const float4 of0_0 = *reinterpret_cast<const float4*>(from + 0);
-    const float4 of1_0 = *reinterpret_cast<const float4*>(from + 256);
-    const float4 of2_0 = *reinterpret_cast<const float4*>(from + 512);
-    const float4 of3_0 = *reinterpret_cast<const float4*>(from + 768);
-    const float4 of4_0 = *reinterpret_cast<const float4*>(from + 1024);
-    const float4 of5_0 = *reinterpret_cast<const float4*>(from + 1280);
-    const float4 of6_0 = *reinterpret_cast<const float4*>(from + 1536);
-    const float4 of7_0 = *reinterpret_cast<const float4*>(from + 1792);
-    const float4 of8_0 = *reinterpret_cast<const float4*>(from + 2048);
-    const float4 of9_0 = *reinterpret_cast<const float4*>(from + 2304);
-    const float4 of10_0 = *reinterpret_cast<const float4*>(from + 2560);
-    const float4 of11_0 = *reinterpret_cast<const float4*>(from + 2816);
-    const float4 of12_0 = *reinterpret_cast<const float4*>(from + 3072);
-    const float4 of13_0 = *reinterpret_cast<const float4*>(from + 3328);
-    const float4 of14_0 = *reinterpret_cast<const float4*>(from + 3584);
-    const float4 of15_0 = *reinterpret_cast<const float4*>(from + 3840);
+    const float* const start = sums + (at / 4) * 16 + at % 4 * 4;
+    const float4 of0_0 = *reinterpret_cast<const float4*>(start);
+    const float4 of1_0 = *reinterpret_cast<const float4*>(start + 256);
+    const float4 of2_0 = *reinterpret_cast<const float4*>(start + 512);
+    const float4 of3_0 = *reinterpret_cast<const float4*>(start + 768);
+    const float4 of4_0 = *reinterpret_cast<const float4*>(start + 1024);
+    const float4 of5_0 = *reinterpret_cast<const float4*>(start + 1280);
+    const float4 of6_0 = *reinterpret_cast<const float4*>(start + 1536);
+    const float4 of7_0 = *reinterpret_cast<const float4*>(start + 1792);
+    const float4 of8_0 = *reinterpret_cast<const float4*>(start + 2048);
+    const float4 of9_0 = *reinterpret_cast<const float4*>(start + 2304);
+    const float4 of10_0 = *reinterpret_cast<const float4*>(start + 2560);
+    const float4 of11_0 = *reinterpret_cast<const float4*>(start + 2816);
+    const float4 of12_0 = *reinterpret_cast<const float4*>(start + 3072);
+    const float4 of13_0 = *reinterpret_cast<const float4*>(start + 3328);
+    const float4 of14_0 = *reinterpret_cast<const float4*>(start + 3584);
+    const float4 of15_0 = *reinterpret_cast<const float4*>(start + 3840);
     const int m = m0 + at / 4;
     const int n = n0 + at % 4 * 4;
-    if (m >= 32 || n >= 24) continue;
-    const float whole[4] = {of0_0.x + of1_0.x + of2_0.x + of3_0.x + of4_0.x + of5_0.x + of6_0.x + of7_0.x + of8_0.x + of9_0.x + of10_0.x + of11_0.x + of12_0.x + of13_0.x + of14_0.x + of15_0.x, of0_0.y + of1_0.y + of2_0.y + of3_0.y + of4_0.y + of5_0.y + of6_0.y + of7_0.y + of8_0.y + of9_0.y + of10_0.y + of11_0.y + of12_0.y + of13_0.y + of14_0.y + of15_0.y, of0_0.z + of1_0.z + of2_0.z + of3_0.z + of4_0.z + of5_0.z + of6_0.z + of7_0.z + of8_0.z + of9_0.z + of10_0.z + of11_0.z + of12_0.z + of13_0.z + of14_0.z + of15_0.z, of0_0.w + of1_0.w + of2_0.w + of3_0.w + of4_0.w + of5_0.w + of6_0.w + of7_0.w + of8_0.w + of9_0.w + of10_0.w + of11_0.w + of12_0.w + of13_0.w + of14_0.w + of15_0.w};
+    if (m >= 32 || n >= 24) {
+      continue;
+    }
+    float whole[4] = {of0_0.x + of1_0.x + of2_0.x + of3_0.x + of4_0.x + of5_0.x + of6_0.x + of7_0.x + of8_0.x + of9_0.x + of10_0.x + of11_0.x + of12_0.x + of13_0.x + of14_0.x + of15_0.x, of0_0.y + of1_0.y + of2_0.y + of3_0.y + of4_0.y + of5_0.y + of6_0.y + of7_0.y + of8_0.y + of9_0.y + of10_0.y + of11_0.y + of12_0.y + of13_0.y + of14_0.y + of15_0.y, of0_0.z + of1_0.z + of2_0.z + of3_0.z + of4_0.z + of5_0.z + of6_0.z + of7_0.z + of8_0.z + of9_0.z + of10_0.z + of11_0.z + of12_0.z + of13_0.z + of14_0.z + of15_0.z, of0_0.w + of1_0.w + of2_0.w + of3_0.w + of4_0.w + of5_0.w + of6_0.w + of7_0.w + of8_0.w + of9_0.w + of10_0.w + of11_0.w + of12_0.w + of13_0.w + of14_0.w + of15_0.w};
     const float (&c0)[4] = whole;
     const int g0 = m;
     const int g1_first = n;

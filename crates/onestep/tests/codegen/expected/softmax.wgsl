@@ -3,9 +3,9 @@
 var<workgroup> shared_float0: array<f32, 256>;
 
 @compute @workgroup_size(256)
-fn k0(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let thread: i32 = i32(local);
-  let block: i32 = i32(group.x);
+  let block: i32 = i32(group_id.x);
   let lane: i32 = thread % 32;
   let place: i32 = block * 8 + thread / 32;
   let live: bool = place < 10;
@@ -90,7 +90,7 @@ fn k0(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) 
         let e0: f32 = v0[part];
         let e2: f32 = e0 - e1;
         let e3: f32 = exp(e2);
-        let e5: f32 = e3 / e4;
+        let e5: f32 = quotient(e3, e4);
         s0[part] = e5;
       }
       if (live) {

@@ -3,13 +3,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     const float* b1,
     float* workspace) {
   __shared__ float4 staged[1296];
-  float* const sums = reinterpret_cast<float*>(staged);
   const int thread = threadIdx.x;
-  const int part = blockIdx.x % 32;
-  const int tile = blockIdx.x / 32;
+  const int block = blockIdx.x;
+  float* const shared = reinterpret_cast<float*>(staged);
+  float* const sums = reinterpret_cast<float*>(staged);
+  const int part = block % 32;
+  const int tile = block / 32;
   const int m0 = tile % 2 * 16;
   const int n0 = tile / 2 % 2 * 16;
-  float* const shared = reinterpret_cast<float*>(staged);
   const int k_first = part * 128;
   const int k_end = min(k_first + 128, 4096);
   float a_next[2][4];
@@ -140,19 +141,21 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   }
   __syncthreads();
   for (int at = thread; at < 64; at += 256) {
-    const float* const from = sums + (at / 4) * 24 + at % 4 * 4;
-    const float4 of0_0 = *reinterpret_cast<const float4*>(from + 0);
-    const float4 of1_0 = *reinterpret_cast<const float4*>(from + 384);
-    const float4 of2_0 = *reinterpret_cast<const float4*>(from + 768);
-    const float4 of3_0 = *reinterpret_cast<const float4*>(from + 1152);
-    const float4 of4_0 = *reinterpret_cast<const float4*>(from + 1536);
-    const float4 of5_0 = *reinterpret_cast<const float4*>(from + 1920);
-    const float4 of6_0 = *reinterpret_cast<const float4*>(from + 2304);
-    const float4 of7_0 = *reinterpret_cast<const float4*>(from + 2688);
+    const float* const start = sums + (at / 4) * 24 + at % 4 * 4;
+    const float4 of0_0 = *reinterpret_cast<const float4*>(start);
+    const float4 of1_0 = *reinterpret_cast<const float4*>(start + 384);
+    const float4 of2_0 = *reinterpret_cast<const float4*>(start + 768);
+    const float4 of3_0 = *reinterpret_cast<const float4*>(start + 1152);
+    const float4 of4_0 = *reinterpret_cast<const float4*>(start + 1536);
+    const float4 of5_0 = *reinterpret_cast<const float4*>(start + 1920);
+    const float4 of6_0 = *reinterpret_cast<const float4*>(start + 2304);
+    const float4 of7_0 = *reinterpret_cast<const float4*>(start + 2688);
     const int m = m0 + at / 4;
     const int n = n0 + at % 4 * 4;
-    if (m >= 32 || n >= 24) continue;
+    if (m >= 32 || n >= 24) {
+      continue;
+    }
     float* const to = workspace + part * 768 + tile / 4 * 768 + m * 24 + n;
-    *reinterpret_cast<float4*>(to + 0) = make_float4(of0_0.x + of1_0.x + of2_0.x + of3_0.x + of4_0.x + of5_0.x + of6_0.x + of7_0.x, of0_0.y + of1_0.y + of2_0.y + of3_0.y + of4_0.y + of5_0.y + of6_0.y + of7_0.y, of0_0.z + of1_0.z + of2_0.z + of3_0.z + of4_0.z + of5_0.z + of6_0.z + of7_0.z, of0_0.w + of1_0.w + of2_0.w + of3_0.w + of4_0.w + of5_0.w + of6_0.w + of7_0.w);
+    *reinterpret_cast<float4*>(to) = make_float4(of0_0.x + of1_0.x + of2_0.x + of3_0.x + of4_0.x + of5_0.x + of6_0.x + of7_0.x, of0_0.y + of1_0.y + of2_0.y + of3_0.y + of4_0.y + of5_0.y + of6_0.y + of7_0.y, of0_0.z + of1_0.z + of2_0.z + of3_0.z + of4_0.z + of5_0.z + of6_0.z + of7_0.z, of0_0.w + of1_0.w + of2_0.w + of3_0.w + of4_0.w + of5_0.w + of6_0.w + of7_0.w);
   }
 }

@@ -2,9 +2,9 @@
 @group(0) @binding(1) var<storage, read_write> b1: array<f32>;
 
 @compute @workgroup_size(32)
-fn k0(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let thread: i32 = i32(local);
-  let block: i32 = i32(group.x);
+  let block: i32 = i32(group_id.x);
   let item: i32 = block * 32 + thread;
   if (item >= 20) {
     return;

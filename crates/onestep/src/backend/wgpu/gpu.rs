@@ -1,0 +1,296 @@
+//! An opened adapter: its one queue, what is recorded for it and not yet submitted, and what it has to say when
+//! something fails. Knows neither buffers' purposes nor programs.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use wgpu::{
+    AdapterInfo, CommandBuffer, CommandEncoder, DeviceDescriptor, ErrorFilter, ExperimentalFeatures, Features, Limits,
+    MemoryHints, PollType, SubmissionIndex,
+};
+
+use super::adapters::{self, Found};
+use super::pipelines::Pipelines;
+use crate::error::{Error, Result};
+
+/// Submissions that are under way before lists of commands wait for each other, to go out together: a submission costs
+/// the host as much as many kernels cost the device.
+const UNDER_WAY: usize = 2;
+/// Lists of commands that wait before the host waits for the device.
+const WAITING: usize = 16;
+
+/// Buffers that a kernel binds at most where the adapter has no less: some have no limit of their own, and then a layout
+/// of bindings has one.
+const BINDINGS: usize = 64;
+
+/// A device with its queue.
+pub(super) struct Gpu {
+    /// "vulkan:0".
+    pub(super) name: String,
+    /// One line about it.
+    pub(super) description: String,
+    pub(super) info: AdapterInfo,
+    pub(super) limits: Limits,
+    pub(super) features: Features,
+    pub(super) device: wgpu::Device,
+    queue: wgpu::Queue,
+    line: Mutex<Line>,
+    /// Submissions that are known to be done: those of lower numbers.
+    done: Arc<AtomicU64>,
+    faults: Arc<Faults>,
+    pub(super) pipelines: Pipelines,
+}
+
+/// What goes to the queue, in order.
+#[derive(Default)]
+struct Line {
+    /// Lists of commands that go out together, or when somebody waits for them.
+    ready: Vec<CommandBuffer>,
+    /// Copies behind these that go out with them.
+    recorded: Option<CommandEncoder>,
+    /// The number of submissions so far: what is ready or recorded now belongs to the one of this number.
+    next: u64,
+    /// Submissions that may be under way, with their numbers.
+    under_way: VecDeque<(u64, SubmissionIndex)>,
+}
+
+/// What the device reported outside of a call that asked.
+#[derive(Default)]
+struct Faults {
+    any: AtomicBool,
+    /// The first of them.
+    first: Mutex<Option<String>>,
+}
+
+impl Faults {
+    fn report(&self, what: String) {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+        self.any.store(true, Ordering::Release);
+    }
+}
+
+/// The value of a future that is ready at once, as all are that wgpu gives outside of browsers.
+pub(super) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+impl Gpu {
+    /// Opens an adapter with all the limits it has.
+    pub(super) fn open(found: Found) -> Result<Self> {
+        let Found { adapter, info, name } = found;
+        let wanted = Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE;
+        let (limits, features) = (adapter.limits(), adapter.features() & wanted);
+        let descriptor = DeviceDescriptor {
+            label: None,
+            required_features: features,
+            required_limits: limits.clone(),
+            experimental_features: ExperimentalFeatures::disabled(),
+            // The pool above keeps large blocks itself.
+            memory_hints: MemoryHints::MemoryUsage,
+            trace: wgpu::Trace::Off,
+        };
+        let opened = now(adapter.request_device(&descriptor));
+        let refused = || Error::device(format!("{name} ({}) cannot be opened; is its driver up to date?", info.name));
+        let (device, queue) = opened.ok_or_else(refused)?.map_err(|e| refused().with_source(e))?;
+        let faults = Arc::new(Faults::default());
+        // What is wgpu's default would end the process.
+        let report = faults.clone();
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| report.report(e.to_string())));
+        let report = faults.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            report.report(format!("the device is lost ({reason:?}): {message}"));
+        });
+        let description = adapters::describe(&adapter, &info);
+        let pipelines = Pipelines::of_user(&device, &info);
+        Ok(Gpu {
+            pipelines,
+            name,
+            description,
+            info,
+            limits,
+            features,
+            device,
+            queue,
+            line: Mutex::default(),
+            done: Arc::default(),
+            faults,
+        })
+    }
+
+    /// An error if the device has failed since it was opened.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.faults.any.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let first = self.faults.first.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(self.failed(first.as_deref().unwrap_or("it does not say why")))
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        Error::device(format!(
+            "{} failed: {why}; what was on it is gone, so start again from the last checkpoint (`--resume`)",
+            self.name
+        ))
+    }
+
+    /// Does something, and gives what the device has against it as an error: of kind memory where that ran out.
+    pub(super) fn attempt<T>(&self, what: impl FnOnce() -> T) -> Result<T> {
+        self.check()?;
+        let scopes = [ErrorFilter::Internal, ErrorFilter::Validation, ErrorFilter::OutOfMemory];
+        let scopes = scopes.map(|filter| self.device.push_error_scope(filter));
+        let value = what();
+        let errors: Vec<wgpu::Error> =
+            scopes.into_iter().rev().filter_map(|scope| now(scope.pop()).flatten()).collect();
+        match errors.into_iter().next() {
+            None => self.check().map(|()| value),
+            Some(e @ wgpu::Error::OutOfMemory { .. }) => {
+                Err(Error::memory(format!("{} has no memory left", self.name)).with_source(e))
+            }
+            Some(e) => Err(Error::device(format!("{} refuses: {e}", self.name)).with_source(e)),
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new list of commands.
+    pub(super) fn encoder(&self) -> CommandEncoder {
+        self.device.create_command_encoder(&Default::default())
+    }
+
+    /// Adds commands behind all that was recorded or submitted so far; the number of the submission that they will
+    /// belong to. They go out with the next one, or when somebody waits for that number.
+    pub(super) fn record(&self, commands: impl FnOnce(&mut CommandEncoder)) -> Result<u64> {
+        self.check()?;
+        let mut line = self.line();
+        commands(line.recorded.get_or_insert_with(|| self.encoder()));
+        Ok(line.next)
+    }
+
+    /// Adds a list of commands behind all others. It goes out at once where the device has little to do, else together
+    /// with those that come after it, or when somebody waits for it. Waits only where very many have come together.
+    pub(super) fn submit(&self, commands: CommandBuffer) -> Result<()> {
+        let mut line = self.line();
+        let recorded = line.recorded.take().map(CommandEncoder::finish);
+        line.ready.extend(recorded.into_iter().chain([commands]));
+        let busy = line.under_way.len() >= UNDER_WAY;
+        let full = line.ready.len() >= WAITING;
+        if !busy {
+            self.send(&mut line);
+        }
+        let oldest = line.under_way.front().filter(|_| busy).cloned();
+        drop(line);
+        if let Some((number, index)) = oldest {
+            if full {
+                self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?;
+            } else {
+                self.poll(PollType::Poll)?;
+            }
+            let mut line = self.line();
+            let before = line.under_way.len();
+            let done = if full { number + 1 } else { 0 }.max(self.done.load(Ordering::Acquire));
+            Gpu::forget_done(&mut line, done);
+            if line.under_way.len() < before && !line.ready.is_empty() {
+                self.send(&mut line);
+            }
+        }
+        self.check()
+    }
+
+    /// Submits all that waits.
+    pub(super) fn flush(&self) -> Result<()> {
+        let mut line = self.line();
+        if line.recorded.is_some() || !line.ready.is_empty() {
+            self.send(&mut line);
+        }
+        drop(line);
+        self.check()
+    }
+
+    fn send(&self, line: &mut Line) {
+        let recorded = line.recorded.take().map(CommandEncoder::finish);
+        let index = self.queue.submit(line.ready.drain(..).chain(recorded));
+        let (done, number) = (self.done.clone(), line.next);
+        self.queue.on_submitted_work_done(move || {
+            done.fetch_max(number + 1, Ordering::AcqRel);
+        });
+        line.under_way.push_back((number, index));
+        line.next += 1;
+    }
+
+    /// Takes submissions below a number from what is under way.
+    fn forget_done(line: &mut Line, done: u64) {
+        while line.under_way.front().is_some_and(|(number, _)| *number < done) {
+            line.under_way.pop_front();
+        }
+    }
+
+    /// Waits for everything up to a submission, which goes out now if it has not yet.
+    pub(super) fn wait_for(&self, number: u64) -> Result<()> {
+        let mut line = self.line();
+        if number >= line.next {
+            self.send(&mut line);
+        }
+        // What is not under way any more was waited for.
+        let index = line.under_way.iter().rfind(|(n, _)| *n <= number).map(|(_, index)| index.clone());
+        drop(line);
+        match index {
+            Some(index) => self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?,
+            None => self.poll(PollType::Poll)?,
+        }
+        Gpu::forget_done(&mut self.line(), number + 1);
+        Ok(())
+    }
+
+    /// Sees what has become of a submission without waiting; it goes out now if it has not yet.
+    pub(super) fn look_at(&self, number: u64) -> Result<()> {
+        let mut line = self.line();
+        if number >= line.next {
+            self.send(&mut line);
+        }
+        drop(line);
+        self.poll(PollType::Poll)
+    }
+
+    /// Waits for everything.
+    pub(super) fn wait(&self) -> Result<()> {
+        self.flush()?;
+        let last = self.line().next;
+        self.poll(PollType::wait_indefinitely())?;
+        Gpu::forget_done(&mut self.line(), last);
+        Ok(())
+    }
+
+    fn poll(&self, how: PollType) -> Result<()> {
+        // wgpu panics where a device is lost while it is waited for.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        self.check()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => Err(self.failed(&e.to_string()).with_source(e)),
+            Err(_) => {
+                let why = "the device was lost while it was waited for";
+                self.faults.report(why.into());
+                Err(self.failed(why))
+            }
+        }
+    }
+
+    /// Storage buffers that a kernel may bind.
+    pub(super) fn bindings(&self) -> usize {
+        (self.limits.max_storage_buffers_per_shader_stage as usize).min(BINDINGS)
+    }
+
+    /// Nanoseconds of a tick of its clock.
+    pub(super) fn tick(&self) -> f64 {
+        f64::from(self.queue.get_timestamp_period())
+    }
+}

@@ -1,0 +1,352 @@
+//! A plan on an adapter: its buffers, its pipelines with what they bind, and the list of commands that runs them all
+//! in one submission.
+
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wgpu::{
+    BindGroupDescriptor, BindGroupEntry, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingResource, BindingType,
+    Buffer, BufferBinding, BufferBindingType, ComputePassDescriptor, ComputePassTimestampWrites,
+    ComputePipelineDescriptor, Features, PipelineCompilationOptions, PipelineLayoutDescriptor, QuerySet,
+    QuerySetDescriptor, QueryType, ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages,
+};
+
+use super::gpu::Gpu;
+use super::memory::{GpuMemory, in_words};
+use super::step::{Launch, Step};
+use super::{Shared, WgpuMemory};
+use crate::backend::memory::{Block, Purpose, Size};
+use crate::backend::{Executable, Memory, check_input, state};
+use crate::codegen::{self, Access, Binding, Bound, Language, Source};
+use crate::error::{Error, Result};
+use crate::ir::{Graph, Literal, Type};
+use crate::plan::{KernelKind, Place, Plan};
+
+/// Bytes of a time that the device notes.
+const TIME: usize = 8;
+
+/// A compiled plan, bound to its states.
+pub(super) struct Program {
+    /// Dropped before what its kernels use.
+    step: Step,
+    /// The number of the plan's kernels.
+    kernels: usize,
+    inputs: Vec<(Type, Block<GpuMemory>)>,
+    outputs: Vec<(Type, Block<GpuMemory>)>,
+    /// The arena and constants.
+    own: Vec<Block<GpuMemory>>,
+    clock: Option<Clock>,
+    _states: Vec<Memory>,
+    shared: Arc<Shared>,
+}
+
+/// A printed kernel.
+struct Part {
+    source: Source,
+    /// The first of the plan's kernels that it computes.
+    kernel: usize,
+    /// The scratch memory that it shares with the others of the same, with its bytes.
+    scratch: Option<(Buffer, usize)>,
+}
+
+/// Where the device notes times.
+struct Clock {
+    times: QuerySet,
+    block: Block<GpuMemory>,
+}
+
+impl Clock {
+    /// For so many times.
+    fn new(shared: &Shared, count: u32) -> Result<Self> {
+        let descriptor = QuerySetDescriptor { label: None, ty: QueryType::Timestamp, count };
+        let times = shared.gpu.attempt(|| shared.gpu.device.create_query_set(&descriptor))?;
+        Ok(Clock { times, block: shared.pool.uninitialised(count as usize * TIME, Purpose::Workspace)? })
+    }
+}
+
+impl Program {
+    pub(super) fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
+        let (language, tiling) = (Language::Wgsl { bindings: shared.gpu.bindings() }, shared.tiling());
+        let print = |kernels: &Range<usize>| match &plan.kernels[kernels.start].kind {
+            KernelKind::Loop(_) => codegen::print_tiled(plan, kernels.clone(), tiling, language),
+            KernelKind::Library(call) => Err(Error::unsupported(format!(
+                "there is no {} for {}; compile for its own target",
+                call.name(),
+                shared.gpu.name
+            ))),
+        };
+        let mut memory = Buffers::new(shared, graph, plan, states)?;
+        let mut parts = Vec::new();
+        for kernels in codegen::launches(plan) {
+            let scratch = memory.workspace(shared, codegen::scratch_bytes(plan, &kernels, tiling))?;
+            parts.extend(print(&kernels)?.into_iter().map(|source| Part {
+                source,
+                kernel: kernels.start,
+                scratch: scratch.clone(),
+            }));
+        }
+        let launches = side_by_side(&parts, |part| {
+            let bound = memory.bound(&shared.gpu, part)?;
+            launch(&shared.gpu, part, &bound).map_err(|e| e.at(format!("kernel {}", part.source.entry)))
+        })?;
+        let Buffers { inputs, outputs, own, .. } = memory;
+        Ok(Program {
+            step: Step::new(&shared.gpu, launches),
+            kernels: plan.kernels.len(),
+            inputs,
+            outputs,
+            own,
+            clock: None,
+            _states: states.to_vec(),
+            shared: shared.clone(),
+        })
+    }
+}
+
+/// What a function makes of each of some values, on as many threads as the host has.
+fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(values.len()).max(1);
+    let each = values.len().div_ceil(threads).max(1);
+    let all = |values: &[T]| values.iter().map(&make).collect::<Result<Vec<R>>>();
+    std::thread::scope(|scope| {
+        let started: Vec<_> = values.chunks(each).map(|some| scope.spawn(|| all(some))).collect();
+        let mut done = Vec::new();
+        for thread in started {
+            done.extend(thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p))?);
+        }
+        Ok(done)
+    })
+}
+
+/// Compiles a kernel and binds it.
+fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<Launch> {
+    let Part { source, kernel, .. } = part;
+    let entries = source.bindings.iter().zip(bound).zip(0..).map(|((binding, buffer), number)| BindGroupLayoutEntry {
+        binding: number,
+        visibility: ShaderStages::COMPUTE,
+        ty: BindingType::Buffer {
+            ty: BufferBindingType::Storage { read_only: binding.access == Access::Read },
+            has_dynamic_offset: false,
+            min_binding_size: buffer.size,
+        },
+        count: None,
+    });
+    let entries: Vec<_> = entries.collect();
+    let bound: Vec<_> = bound
+        .iter()
+        .zip(0..)
+        .map(|(buffer, binding)| BindGroupEntry { binding, resource: BindingResource::Buffer(buffer.clone()) })
+        .collect();
+    let text = ShaderSource::Wgsl(source.text().into());
+    let (pipeline, group) = gpu.attempt(|| {
+        let device = &gpu.device;
+        let layout = device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });
+        // SAFETY: printed kernels read and write within what they bind (maps into buffers are guarded where they could
+        // leave them), their loops end, and they divide by zero nowhere.
+        let module = unsafe {
+            device.create_shader_module_trusted(
+                ShaderModuleDescriptor { label: None, source: text },
+                ShaderRuntimeChecks::unchecked(),
+            )
+        };
+        let pipeline_layout = device.create_pipeline_layout(&PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&ComputePipelineDescriptor {
+            label: None,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(&source.entry),
+            // Kernels read of shared memory what they wrote.
+            compilation_options: PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: gpu.pipelines.cache(),
+        });
+        let group = device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &bound });
+        (pipeline, group)
+    })?;
+    Ok(Launch { pipeline, group, groups: groups(gpu, source)?, kernel: *kernel })
+}
+
+fn groups(gpu: &Gpu, source: &Source) -> Result<[u32; 3]> {
+    let most = gpu.limits.max_compute_workgroups_per_dimension;
+    let groups = source.groups.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    match groups.iter().all(|&n| n <= most) {
+        true => Ok(groups),
+        false => Err(Error::unsupported(format!(
+            "takes {:?} groups of threads, but {} has at most {most} on an axis; make the batch or the tensors smaller",
+            source.groups, gpu.name
+        ))),
+    }
+}
+
+/// Where a plan's buffers lie.
+struct Buffers {
+    /// Of each buffer: what it lies in, from which byte on, its bytes, and its name.
+    places: Vec<(Buffer, usize, usize, String)>,
+    arena: Buffer,
+    inputs: Vec<(Type, Block<GpuMemory>)>,
+    outputs: Vec<(Type, Block<GpuMemory>)>,
+    own: Vec<Block<GpuMemory>>,
+}
+
+impl Buffers {
+    fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
+        let block = |ty: Type, purpose| -> Result<(Type, Block<GpuMemory>)> {
+            let block = shared.pool.zeroed(ty.bytes(), purpose)?;
+            Ok((ty, block))
+        };
+        let inputs = graph.inputs().iter().map(|input| block(input.ty.clone(), Purpose::Input));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let outputs = graph.outputs().iter().map(|(_, node)| {
+            let ty = Type::new(graph.shape(*node), graph.dtype(*node));
+            block(ty, Purpose::Output)
+        });
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        let arena = shared.pool.uninitialised(plan.arena_bytes, Purpose::Arena)?;
+        let mut all = Buffers { places: Vec::new(), arena: arena.raw().clone(), inputs, outputs, own: vec![arena] };
+        for buffer in &plan.buffers {
+            let (place, start) = match &buffer.place {
+                Place::Input(i) => (all.inputs[*i].1.raw().clone(), 0),
+                Place::Output(i) => (all.outputs[*i].1.raw().clone(), 0),
+                Place::Arena(offset) => (all.arena.clone(), offset.unwrap_or(0)),
+                Place::State(i) => {
+                    let memory = state(states, *i, buffer)?.downcast::<WgpuMemory>()?;
+                    if !Arc::ptr_eq(&memory.shared, shared) {
+                        return Err(Error::device(
+                            "a state was allocated through another handle of the device than the program; use one \
+                             handle for both",
+                        ));
+                    }
+                    (memory.block.raw().clone(), 0)
+                }
+                Place::Constant(literal) => {
+                    let block = shared.pool.uninitialised(literal.bytes().len(), Purpose::Constant)?;
+                    shared.upload(literal.bytes(), &block)?;
+                    let place = block.raw().clone();
+                    all.own.push(block);
+                    (place, 0)
+                }
+            };
+            all.places.push((place, start, buffer.bytes(), buffer.name.clone()));
+        }
+        Ok(all)
+    }
+
+    /// Scratch memory of so many bytes.
+    fn workspace(&mut self, shared: &Shared, bytes: usize) -> Result<Option<(Buffer, usize)>> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+        let buffer = block.raw().clone();
+        self.own.push(block);
+        Ok(Some((buffer, bytes)))
+    }
+
+    /// What a kernel binds, in its order.
+    fn bound<'a>(&'a self, gpu: &Gpu, part: &'a Part) -> Result<Vec<BufferBinding<'a>>> {
+        part.source.bindings.iter().map(|binding| self.binding(gpu, part, binding)).collect()
+    }
+
+    fn binding<'a>(&'a self, gpu: &Gpu, part: &'a Part, binding: &Binding) -> Result<BufferBinding<'a>> {
+        let (buffer, start, bytes, name) = match binding.bound {
+            Bound::Buffer(id) => {
+                let (buffer, start, bytes, name) = &self.places[id.index()];
+                (buffer, *start, *bytes, name.as_str())
+            }
+            Bound::Arena { start, end } => (&self.arena, start, end - start, "intermediates that share memory"),
+            Bound::Workspace => match &part.scratch {
+                Some((buffer, bytes)) => (buffer, 0, *bytes, "partial sums"),
+                None => panic!("onestep bug: {} has no scratch memory", part.source.entry),
+            },
+        };
+        // Something must be bound, even where nothing is read.
+        let size = in_words(bytes.max(1));
+        let most = gpu.limits.max_storage_buffer_binding_size;
+        if size > most {
+            return Err(Error::memory(format!(
+                "`{name}` takes {}, but a kernel of {} sees at most {} of a buffer; use a smaller batch or model, or \
+                 stream the data",
+                Size(bytes),
+                gpu.name,
+                Size(most as usize)
+            )));
+        }
+        Ok(BufferBinding { buffer, offset: start as u64, size: NonZeroU64::new(size) })
+    }
+}
+
+impl Executable for Program {
+    fn write_input(&mut self, index: usize, value: &Literal) -> Result<()> {
+        let input = self.inputs.get(index);
+        let (ty, block) = input.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
+        check_input(index, ty, value.bytes())?;
+        self.shared.upload(value.bytes(), block)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let list = self.step.list()?;
+        self.shared.gpu.submit(list)
+    }
+
+    fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
+        let gpu = self.shared.gpu.clone();
+        let count = 2 * self.step.launches().len() as u32;
+        if !gpu.features.contains(Features::TIMESTAMP_QUERY) || !(1..=wgpu::QUERY_SET_MAX_QUERIES).contains(&count) {
+            return Ok(None);
+        }
+        let Clock { times, block } = match self.clock.take() {
+            Some(clock) => clock,
+            None => Clock::new(&self.shared, count)?,
+        };
+        let mut encoder = gpu.encoder();
+        for (launch, number) in self.step.launches().iter().zip(0..) {
+            let noted = ComputePassTimestampWrites {
+                query_set: &times,
+                beginning_of_pass_write_index: Some(2 * number),
+                end_of_pass_write_index: Some(2 * number + 1),
+            };
+            let mut pass =
+                encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: Some(noted) });
+            let [x, y, z] = launch.groups;
+            pass.set_pipeline(&launch.pipeline);
+            pass.set_bind_group(0, &launch.group, &[]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+        encoder.resolve_query_set(&times, 0..count, block.raw(), 0);
+        gpu.submit(encoder.finish())?;
+        let bytes = self.shared.download(&block)?;
+        self.clock = Some(Clock { times, block });
+        let noted: Vec<u64> =
+            bytes.chunks_exact(TIME).map(|b| b.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
+        // The time of an island stands with its first kernel.
+        let mut all = vec![Duration::ZERO; self.kernels];
+        for (launch, pair) in self.step.launches().iter().zip(noted.chunks_exact(2)) {
+            let ticks = pair[1].saturating_sub(pair[0]);
+            all[launch.kernel] += Duration::from_nanos((ticks as f64 * gpu.tick()) as u64);
+        }
+        Ok(Some(all))
+    }
+
+    fn read_output(&mut self, index: usize) -> Result<Literal> {
+        let output = self.outputs.get(index);
+        let (ty, block) = output.ok_or_else(|| Error::graph(format!("there is no output {index}")))?;
+        Literal::from_bytes(ty.dtype, &ty.shape, self.shared.download(block)?)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.shared.gpu.wait()
+    }
+
+    fn bytes(&self) -> usize {
+        let blocks = self.inputs.iter().chain(&self.outputs).map(|b| &b.1).chain(&self.own);
+        blocks.map(Block::bytes).sum()
+    }
+}
