@@ -8,6 +8,8 @@ mod memory;
 mod pipelines;
 mod program;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::ops::Range;

@@ -4,11 +4,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     float* b2,
     float* b4) {
   __shared__ float4 staged[1024];
+  __shared__ Ints4 a_steps[32];
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
-  __shared__ Ints4 a_steps[32];
   const int part = block % 1;
   const int tile = block / 1;
   const int m0 = tile % 16 * 16;
@@ -52,15 +52,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    const Ints4 step = a_steps[(unsigned)(k - k_first) / 4u];
-    const int q0 = a_map0[i] + step.at[0];
-    const int q1 = a_map1[i] + step.at[1];
+    const unsigned entry = (unsigned)(k - k_first) / 4u;
+    const int q0 = a_map0[i] + a_steps[entry].at[0];
+    const int q1 = a_map1[i] + a_steps[entry].at[1];
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
     if (a_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + step.at[2]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + a_steps[entry].at[2]));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -108,15 +108,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int k = k0 + 80 + (thread + i * 256) / 16 * 4;
-        const Ints4 step = a_steps[(unsigned)(k - k_first) / 4u];
-        const int q0 = a_map0[i] + step.at[0];
-        const int q1 = a_map1[i] + step.at[1];
+        const unsigned entry = (unsigned)(k - k_first) / 4u;
+        const int q0 = a_map0[i] + a_steps[entry].at[0];
+        const int q1 = a_map1[i] + a_steps[entry].at[1];
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
         if (a_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + step.at[2]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + a_steps[entry].at[2]));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -211,12 +211,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
     const float* b4,
     float* b8) {
   __shared__ float4 staged[1024];
+  __shared__ Ints8 a_steps[16];
+  __shared__ Ints4 b_steps[64];
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
-  __shared__ Ints8 a_steps[16];
-  __shared__ Ints4 b_steps[64];
   const int part = block % 1;
   const int tile = block / 1;
   const int m0 = tile % 16 * 16;
@@ -284,17 +284,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
-    const int q0 = a_map0[i] + step.at[0];
-    const int q1 = a_map1[i] + step.at[1];
-    const int q2 = a_map2[i] + step.at[2];
-    const int q3 = a_map3[i] + step.at[3];
+    const unsigned entry = (unsigned)(k - k_first) / 4u;
+    const int q0 = a_map0[i] + a_steps[entry].at[0];
+    const int q1 = a_map1[i] + a_steps[entry].at[1];
+    const int q2 = a_map2[i] + a_steps[entry].at[2];
+    const int q3 = a_map3[i] + a_steps[entry].at[3];
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
     if (a_in[i] && k < k_end && (unsigned)(q0) < 8u && (unsigned)(q1) < 8u && (unsigned)(q2) < 3u && (unsigned)(q3) < 3u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + a_steps[entry].at[4]));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -304,15 +304,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-    const int q0 = b_map0[i] + step.at[0];
-    const int q1 = b_map1[i] + step.at[1];
+    const unsigned entry = (unsigned)(k - k_first) / 1u;
+    const int q0 = b_map0[i] + b_steps[entry].at[0];
+    const int q1 = b_map1[i] + b_steps[entry].at[1];
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
     if (b_in[i] && k < k_end && (unsigned)(q0) < 3u && (unsigned)(q1) < 3u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + step.at[2]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + b_steps[entry].at[2]));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -342,17 +342,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 32 + (thread + i * 256) / 16 * 4;
-        const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
-        const int q0 = a_map0[i] + step.at[0];
-        const int q1 = a_map1[i] + step.at[1];
-        const int q2 = a_map2[i] + step.at[2];
-        const int q3 = a_map3[i] + step.at[3];
+        const unsigned entry = (unsigned)(k - k_first) / 4u;
+        const int q0 = a_map0[i] + a_steps[entry].at[0];
+        const int q1 = a_map1[i] + a_steps[entry].at[1];
+        const int q2 = a_map2[i] + a_steps[entry].at[2];
+        const int q3 = a_map3[i] + a_steps[entry].at[3];
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
         if (a_in[i] && k < k_end && (unsigned)(q0) < 8u && (unsigned)(q1) < 8u && (unsigned)(q2) < 3u && (unsigned)(q3) < 3u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + a_steps[entry].at[4]));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -362,15 +362,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 32 + (thread + i * 256) / 4;
-        const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-        const int q0 = b_map0[i] + step.at[0];
-        const int q1 = b_map1[i] + step.at[1];
+        const unsigned entry = (unsigned)(k - k_first) / 1u;
+        const int q0 = b_map0[i] + b_steps[entry].at[0];
+        const int q1 = b_map1[i] + b_steps[entry].at[1];
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
         if (b_in[i] && k < k_end && (unsigned)(q0) < 3u && (unsigned)(q1) < 3u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + step.at[2]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + b_steps[entry].at[2]));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];
@@ -443,11 +443,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) k4(
     const float* b4,
     float* b9) {
   __shared__ float4 staged[2560];
+  __shared__ Ints4 b_steps[256];
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   float* const shared = reinterpret_cast<float*>(staged);
   float* const sums = reinterpret_cast<float*>(staged);
-  __shared__ Ints4 b_steps[256];
   const int part = block % 1;
   const int tile = block / 1;
   const int m0 = tile % 1 * 16;
@@ -506,15 +506,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k4(
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-    const int q0 = b_map0[i] + step.at[0];
-    const int q1 = b_map1[i] + step.at[1];
+    const unsigned entry = (unsigned)(k - k_first) / 1u;
+    const int q0 = b_map0[i] + b_steps[entry].at[0];
+    const int q1 = b_map1[i] + b_steps[entry].at[1];
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
     if (b_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + step.at[2]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + b_steps[entry].at[2]));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -552,15 +552,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k4(
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int k = k0 + 256 + (thread + i * 256) / 4;
-        const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-        const int q0 = b_map0[i] + step.at[0];
-        const int q1 = b_map1[i] + step.at[1];
+        const unsigned entry = (unsigned)(k - k_first) / 1u;
+        const int q0 = b_map0[i] + b_steps[entry].at[0];
+        const int q1 = b_map1[i] + b_steps[entry].at[1];
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
         if (b_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + step.at[2]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + b_steps[entry].at[2]));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];

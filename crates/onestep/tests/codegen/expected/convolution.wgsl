@@ -3,6 +3,7 @@
 @group(0) @binding(2) var<storage, read_write> b2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> b4: array<vec4<f32>>;
 var<workgroup> staged: array<vec4<f32>, 1024>;
+var<workgroup> a_steps: array<array<i32, 4>, 32>;
 
 @compute @workgroup_size(256)
 fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -14,6 +15,12 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let n0: i32 = tile / 16 % 1 * 16;
   let k_first: i32 = part * 72;
   let k_end: i32 = min(k_first + 72, 72);
+  for (var at: i32 = thread; at < 32; at += 256) {
+    let k: i32 = k_first + at * 4;
+    a_steps[at][0] = k / 24;
+    a_steps[at][1] = k / 8 % 3;
+    a_steps[at][2] = 128 * (k / 24) + k % 24;
+  }
   var a_next: array<array<f32, 4>, 2>;
   var a_in: array<bool, 2>;
   var a_map0: array<i32, 2>;
@@ -53,16 +60,18 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
+  workgroupBarrier();
   {
     let k: i32 = k_first + (thread + 0 * 256) / 16 * 4;
-    let q0: i32 = a_map0[0] + k / 24;
-    let q1: i32 = a_map1[0] + k / 8 % 3;
+    let entry: u32 = u32(k - k_first) / 4u;
+    let q0: i32 = a_map0[0] + a_steps[entry][0];
+    let q1: i32 = a_map1[0] + a_steps[entry][1];
     a_next[0][0] = 0.0f;
     a_next[0][1] = 0.0f;
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (a_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(a_map2[0] + 128 * (k / 24) + k % 24) / 4];
+      let v: vec4<f32> = b0[(a_map2[0] + a_steps[entry][2]) / 4];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -71,14 +80,15 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 1 * 256) / 16 * 4;
-    let q0: i32 = a_map0[1] + k / 24;
-    let q1: i32 = a_map1[1] + k / 8 % 3;
+    let entry: u32 = u32(k - k_first) / 4u;
+    let q0: i32 = a_map0[1] + a_steps[entry][0];
+    let q1: i32 = a_map1[1] + a_steps[entry][1];
     a_next[1][0] = 0.0f;
     a_next[1][1] = 0.0f;
     a_next[1][2] = 0.0f;
     a_next[1][3] = 0.0f;
     if (a_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(a_map2[1] + 128 * (k / 24) + k % 24) / 4];
+      let v: vec4<f32> = b0[(a_map2[1] + a_steps[entry][2]) / 4];
       a_next[1][0] = v[0];
       a_next[1][1] = v[1];
       a_next[1][2] = v[2];
@@ -154,14 +164,15 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     if (k0 + 80 < k_end) {
       {
         let k: i32 = k0 + 80 + (thread + 0 * 256) / 16 * 4;
-        let q0: i32 = a_map0[0] + k / 24;
-        let q1: i32 = a_map1[0] + k / 8 % 3;
+        let entry: u32 = u32(k - k_first) / 4u;
+        let q0: i32 = a_map0[0] + a_steps[entry][0];
+        let q1: i32 = a_map1[0] + a_steps[entry][1];
         a_next[0][0] = 0.0f;
         a_next[0][1] = 0.0f;
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (a_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(a_map2[0] + 128 * (k / 24) + k % 24) / 4];
+          let v: vec4<f32> = b0[(a_map2[0] + a_steps[entry][2]) / 4];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -170,14 +181,15 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 80 + (thread + 1 * 256) / 16 * 4;
-        let q0: i32 = a_map0[1] + k / 24;
-        let q1: i32 = a_map1[1] + k / 8 % 3;
+        let entry: u32 = u32(k - k_first) / 4u;
+        let q0: i32 = a_map0[1] + a_steps[entry][0];
+        let q1: i32 = a_map1[1] + a_steps[entry][1];
         a_next[1][0] = 0.0f;
         a_next[1][1] = 0.0f;
         a_next[1][2] = 0.0f;
         a_next[1][3] = 0.0f;
         if (a_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(a_map2[1] + 128 * (k / 24) + k % 24) / 4];
+          let v: vec4<f32> = b0[(a_map2[1] + a_steps[entry][2]) / 4];
           a_next[1][0] = v[0];
           a_next[1][1] = v[1];
           a_next[1][2] = v[2];
@@ -278,6 +290,8 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
 @group(0) @binding(1) var<storage, read> b4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> b8: array<vec4<f32>>;
 var<workgroup> staged: array<vec4<f32>, 1024>;
+var<workgroup> a_steps: array<array<i32, 8>, 16>;
+var<workgroup> b_steps: array<array<i32, 4>, 64>;
 
 @compute @workgroup_size(256)
 fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -291,6 +305,14 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let g4: i32 = (tile / 16) % 2;
   let k_first: i32 = part * 32;
   let k_end: i32 = min(k_first + 32, 32);
+  for (var at: i32 = thread; at < 16; at += 256) {
+    let k: i32 = k_first + at * 4;
+    a_steps[at][0] = -1 * (k / 16);
+    a_steps[at][1] = -1 * (k / 8 % 2);
+    a_steps[at][2] = 2 * (k / 16);
+    a_steps[at][3] = 2 * (k / 8 % 2);
+    a_steps[at][4] = -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8;
+  }
   var a_next: array<array<f32, 4>, 1>;
   var a_in: array<bool, 1>;
   var a_map0: array<i32, 1>;
@@ -310,6 +332,12 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_map2[0] = l1;
     a_map3[0] = l3;
     a_map4[0] = 8 * own + 64 * l0 + 8 * l2;
+  }
+  for (var at: i32 = thread; at < 64; at += 256) {
+    let k: i32 = k_first + at * 1;
+    b_steps[at][0] = 2 * (k / 16);
+    b_steps[at][1] = 2 * (k / 8 % 2);
+    b_steps[at][2] = 48 * (k / 16) + 16 * (k / 8 % 2) + 72 * (k % 8);
   }
   var b_next: array<array<f32, 4>, 1>;
   var b_in: array<bool, 1>;
@@ -332,18 +360,20 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
+  workgroupBarrier();
   {
     let k: i32 = k_first + (thread + 0 * 256) / 16 * 4;
-    let q0: i32 = a_map0[0] + -1 * (k / 16);
-    let q1: i32 = a_map1[0] + -1 * (k / 8 % 2);
-    let q2: i32 = a_map2[0] + 2 * (k / 16);
-    let q3: i32 = a_map3[0] + 2 * (k / 8 % 2);
+    let entry: u32 = u32(k - k_first) / 4u;
+    let q0: i32 = a_map0[0] + a_steps[entry][0];
+    let q1: i32 = a_map1[0] + a_steps[entry][1];
+    let q2: i32 = a_map2[0] + a_steps[entry][2];
+    let q3: i32 = a_map3[0] + a_steps[entry][3];
     a_next[0][0] = 0.0f;
     a_next[0][1] = 0.0f;
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (a_in[0] && k < k_end && u32(q0) < 8u && u32(q1) < 8u && u32(q2) < 3u && u32(q3) < 3u) {
-      let v: vec4<f32> = b4[(a_map4[0] + -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8) / 4];
+      let v: vec4<f32> = b4[(a_map4[0] + a_steps[entry][4]) / 4];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -352,14 +382,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 0 * 256) / 4;
-    let q0: i32 = b_map0[0] + 2 * (k / 16);
-    let q1: i32 = b_map1[0] + 2 * (k / 8 % 2);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[0] + b_steps[entry][0];
+    let q1: i32 = b_map1[0] + b_steps[entry][1];
     b_next[0][0] = 0.0f;
     b_next[0][1] = 0.0f;
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end && u32(q0) < 3u && u32(q1) < 3u) {
-      let v: vec4<f32> = b1[(b_map2[0] + 48 * (k / 16) + 16 * (k / 8 % 2) + 72 * (k % 8)) / 4];
+      let v: vec4<f32> = b1[(b_map2[0] + b_steps[entry][2]) / 4];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -386,16 +417,17 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     if (k0 + 32 < k_end) {
       {
         let k: i32 = k0 + 32 + (thread + 0 * 256) / 16 * 4;
-        let q0: i32 = a_map0[0] + -1 * (k / 16);
-        let q1: i32 = a_map1[0] + -1 * (k / 8 % 2);
-        let q2: i32 = a_map2[0] + 2 * (k / 16);
-        let q3: i32 = a_map3[0] + 2 * (k / 8 % 2);
+        let entry: u32 = u32(k - k_first) / 4u;
+        let q0: i32 = a_map0[0] + a_steps[entry][0];
+        let q1: i32 = a_map1[0] + a_steps[entry][1];
+        let q2: i32 = a_map2[0] + a_steps[entry][2];
+        let q3: i32 = a_map3[0] + a_steps[entry][3];
         a_next[0][0] = 0.0f;
         a_next[0][1] = 0.0f;
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (a_in[0] && k < k_end && u32(q0) < 8u && u32(q1) < 8u && u32(q2) < 3u && u32(q3) < 3u) {
-          let v: vec4<f32> = b4[(a_map4[0] + -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8) / 4];
+          let v: vec4<f32> = b4[(a_map4[0] + a_steps[entry][4]) / 4];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -404,14 +436,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 32 + (thread + 0 * 256) / 4;
-        let q0: i32 = b_map0[0] + 2 * (k / 16);
-        let q1: i32 = b_map1[0] + 2 * (k / 8 % 2);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[0] + b_steps[entry][0];
+        let q1: i32 = b_map1[0] + b_steps[entry][1];
         b_next[0][0] = 0.0f;
         b_next[0][1] = 0.0f;
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end && u32(q0) < 3u && u32(q1) < 3u) {
-          let v: vec4<f32> = b1[(b_map2[0] + 48 * (k / 16) + 16 * (k / 8 % 2) + 72 * (k % 8)) / 4];
+          let v: vec4<f32> = b1[(b_map2[0] + b_steps[entry][2]) / 4];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -477,6 +510,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
 @group(0) @binding(1) var<storage, read> b4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> b9: array<vec4<f32>>;
 var<workgroup> staged: array<vec4<f32>, 2560>;
+var<workgroup> b_steps: array<array<i32, 4>, 256>;
 
 @compute @workgroup_size(256)
 fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -510,6 +544,12 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let own: i32 = m0 + (thread + 3 * 256) % 4 * 4;
     a_in[3] = own < 8;
     a_map0[3] = own;
+  }
+  for (var at: i32 = thread; at < 256; at += 256) {
+    let k: i32 = k_first + at * 1;
+    b_steps[at][0] = 2 * (k / 8 % 8);
+    b_steps[at][1] = 2 * (k % 8);
+    b_steps[at][2] = 256 * (k / 8) + 16 * (k % 8);
   }
   var b_next: array<array<f32, 4>, 4>;
   var b_in: array<bool, 4>;
@@ -551,6 +591,7 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
+  workgroupBarrier();
   {
     let k: i32 = k_first + (thread + 0 * 256) / 4;
     a_next[0][0] = 0.0f;
@@ -609,14 +650,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 0 * 256) / 4;
-    let q0: i32 = b_map0[0] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[0] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[0] + b_steps[entry][0];
+    let q1: i32 = b_map1[0] + b_steps[entry][1];
     b_next[0][0] = 0.0f;
     b_next[0][1] = 0.0f;
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[0] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[0] + b_steps[entry][2]) / 4];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -625,14 +667,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 1 * 256) / 4;
-    let q0: i32 = b_map0[1] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[1] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[1] + b_steps[entry][0];
+    let q1: i32 = b_map1[1] + b_steps[entry][1];
     b_next[1][0] = 0.0f;
     b_next[1][1] = 0.0f;
     b_next[1][2] = 0.0f;
     b_next[1][3] = 0.0f;
     if (b_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[1] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[1] + b_steps[entry][2]) / 4];
       b_next[1][0] = v[0];
       b_next[1][1] = v[1];
       b_next[1][2] = v[2];
@@ -641,14 +684,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 2 * 256) / 4;
-    let q0: i32 = b_map0[2] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[2] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[2] + b_steps[entry][0];
+    let q1: i32 = b_map1[2] + b_steps[entry][1];
     b_next[2][0] = 0.0f;
     b_next[2][1] = 0.0f;
     b_next[2][2] = 0.0f;
     b_next[2][3] = 0.0f;
     if (b_in[2] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[2] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[2] + b_steps[entry][2]) / 4];
       b_next[2][0] = v[0];
       b_next[2][1] = v[1];
       b_next[2][2] = v[2];
@@ -657,14 +701,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 3 * 256) / 4;
-    let q0: i32 = b_map0[3] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[3] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[3] + b_steps[entry][0];
+    let q1: i32 = b_map1[3] + b_steps[entry][1];
     b_next[3][0] = 0.0f;
     b_next[3][1] = 0.0f;
     b_next[3][2] = 0.0f;
     b_next[3][3] = 0.0f;
     if (b_in[3] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[3] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[3] + b_steps[entry][2]) / 4];
       b_next[3][0] = v[0];
       b_next[3][1] = v[1];
       b_next[3][2] = v[2];
@@ -764,14 +809,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 0 * 256) / 4;
-        let q0: i32 = b_map0[0] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[0] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[0] + b_steps[entry][0];
+        let q1: i32 = b_map1[0] + b_steps[entry][1];
         b_next[0][0] = 0.0f;
         b_next[0][1] = 0.0f;
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[0] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[0] + b_steps[entry][2]) / 4];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -780,14 +826,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 1 * 256) / 4;
-        let q0: i32 = b_map0[1] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[1] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[1] + b_steps[entry][0];
+        let q1: i32 = b_map1[1] + b_steps[entry][1];
         b_next[1][0] = 0.0f;
         b_next[1][1] = 0.0f;
         b_next[1][2] = 0.0f;
         b_next[1][3] = 0.0f;
         if (b_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[1] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[1] + b_steps[entry][2]) / 4];
           b_next[1][0] = v[0];
           b_next[1][1] = v[1];
           b_next[1][2] = v[2];
@@ -796,14 +843,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 2 * 256) / 4;
-        let q0: i32 = b_map0[2] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[2] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[2] + b_steps[entry][0];
+        let q1: i32 = b_map1[2] + b_steps[entry][1];
         b_next[2][0] = 0.0f;
         b_next[2][1] = 0.0f;
         b_next[2][2] = 0.0f;
         b_next[2][3] = 0.0f;
         if (b_in[2] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[2] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[2] + b_steps[entry][2]) / 4];
           b_next[2][0] = v[0];
           b_next[2][1] = v[1];
           b_next[2][2] = v[2];
@@ -812,14 +860,15 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 3 * 256) / 4;
-        let q0: i32 = b_map0[3] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[3] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[3] + b_steps[entry][0];
+        let q1: i32 = b_map1[3] + b_steps[entry][1];
         b_next[3][0] = 0.0f;
         b_next[3][1] = 0.0f;
         b_next[3][2] = 0.0f;
         b_next[3][3] = 0.0f;
         if (b_in[3] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[3] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[3] + b_steps[entry][2]) / 4];
           b_next[3][0] = v[0];
           b_next[3][1] = v[1];
           b_next[3][2] = v[2];
