@@ -72,8 +72,11 @@ fn a_lost_device_is_an_error() {
 #[test]
 fn buffers_beyond_the_limits_are_errors_of_memory() {
     let Some(wgpu) = open() else { return };
-    let most = wgpu.0.gpu.limits.max_buffer_size as usize;
-    let e = wgpu.allocate(DType::U8, most + 1).err().unwrap();
+    let limits = &wgpu.0.gpu.limits;
+    let e = wgpu.allocate(DType::U8, limits.max_storage_buffer_binding_size as usize + 1).err().unwrap();
+    assert_eq!(e.kind(), ErrorKind::Memory);
+    assert!(e.to_string().contains("sees at most"), "{e}");
+    let e = wgpu.0.pool.zeroed(limits.max_buffer_size as usize + 1, Purpose::Arena).err().unwrap();
     assert_eq!(e.kind(), ErrorKind::Memory);
     assert!(e.to_string().contains("out of memory"), "{e}");
     assert!(wgpu.allocate(DType::F32, usize::MAX).is_err());

@@ -272,7 +272,38 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let e1: f32 = 1.0f;
     var s0: vec4<f32> = vec4<f32>();
     var s1: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      let e2: f32 = bounded_tanh(e0);
+      let e3: f32 = e2 * e2;
+      let e4: f32 = e1 - e3;
+      s0[part] = e0;
+      s1[part] = e4;
+    }
+    {
+      const part: i32 = 1;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      let e2: f32 = bounded_tanh(e0);
+      let e3: f32 = e2 * e2;
+      let e4: f32 = e1 - e3;
+      s0[part] = e0;
+      s1[part] = e4;
+    }
+    {
+      const part: i32 = 2;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      let e2: f32 = bounded_tanh(e0);
+      let e3: f32 = e2 * e2;
+      let e4: f32 = e1 - e3;
+      s0[part] = e0;
+      s1[part] = e4;
+    }
+    {
+      const part: i32 = 3;
       let g3: i32 = g3_first + part;
       let e0: f32 = c0[part];
       let e2: f32 = bounded_tanh(e0);
@@ -497,7 +528,26 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let g3: i32 = m % 8;
     let g5_first: i32 = n;
     var s0: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g5: i32 = g5_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 1;
+      let g5: i32 = g5_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 2;
+      let g5: i32 = g5_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 3;
       let g5: i32 = g5_first + part;
       let e0: f32 = c0[part];
       s0[part] = e0;
@@ -921,7 +971,26 @@ fn k4(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let g2: i32 = n / 8 % 3;
     let g3_first: i32 = n % 8;
     var s0: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 1;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 2;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 3;
       let g3: i32 = g3_first + part;
       let e0: f32 = c0[part];
       s0[part] = e0;
