@@ -11,7 +11,7 @@ use onestep::nn::{BatchNorm, Conv2d, Dropout, Linear, Padding, loss};
 use onestep::optim::{Adam, Schedule};
 use onestep::passes::{Passes, Precision};
 use onestep::plan::{Place, Plan};
-use onestep::testing::{cuda, devices};
+use onestep::testing::{cuda, devices, wgpu};
 use onestep::trace::{Module, Scope, Shape, Tensor};
 use onestep::{ErrorKind, Result};
 
@@ -148,11 +148,13 @@ fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
     let mut free = engine(Passes::all());
     free.plan(9).unwrap();
     // As a GPU's pool rounds what it hands out, it is given more.
-    let limits = [("cpu", free.peak_bytes() + 1000), ("cuda", 2 * free.peak_bytes() + (32 << 20))];
+    let of_gpus = 2 * free.peak_bytes() + (32 << 20);
+    let limits = [("cpu", free.peak_bytes() + 1000), ("cuda", of_gpus), ("wgpu", of_gpus)];
     for (name, limit) in limits {
         let open = || match name {
             "cpu" => Some(Device::cpu_with_threads(1)),
-            _ => cuda(),
+            "cuda" => cuda(),
+            _ => wgpu(),
         };
         let train = |samples: usize| -> Option<Result<()>> {
             let device = open()?.with_memory_limit(limit).unwrap();

@@ -60,6 +60,8 @@ fn a_device_that_is_not_there_is_named_with_those_that_are() {
     place.refused(&["train", "digits", "--device", "abacus"], &["`abacus`", "cpu", "onestep devices"]);
     // Without a driver, for want of one; with one, for want of so many GPUs.
     place.refused(&["train", "digits", "--device", "cuda:700"], &["CUDA", "here"]);
+    // Without Vulkan, without an adapter or without so many.
+    place.refused(&["train", "digits", "--device", "vulkan:700"], &["vulkan", "here"]);
     let listed = place.succeeds(&["devices"]);
     assert!(listed.contains("cpu") && listed.contains("reference"), "{listed}");
 }

@@ -83,7 +83,7 @@ pub(super) trait Dialect {
     fn variable(&self, name: &str, ty: &str, value: &str) -> String;
     /// Opens a loop that counts.
     fn count(&self, name: &str, ty: &str, from: &str, below: &str, step: usize) -> String;
-    /// A line before a loop that is better unrolled.
+    /// A line before a loop that is better unrolled; without one it is printed unrolled, its counter a `const`.
     fn unroll(&self) -> Option<&'static str>;
     /// `condition ? a : b`; both may be evaluated.
     fn select(&self, condition: &str, a: &str, b: &str) -> String;

@@ -351,21 +351,36 @@ impl<'a> Printer<'a> {
             let (ty, empty) = (self.dialect.vector_type(slot, width), self.dialect.vector_empty(slot, width));
             self.line(&self.dialect.variable(&format!("s{i}"), &ty, &empty));
         }
-        if let Some(line) = self.dialect.unroll() {
-            self.line(line);
-        }
-        self.open(&self.dialect.count("part", self.index_type(), "0", &width.to_string(), 1));
-        self.index(&axis.to_string(), &format!("{axis}_first + part"));
         cx.ahead = false;
-        self.expressions(cx);
-        self.outs(cx);
-        self.close(1);
+        match self.dialect.unroll() {
+            Some(line) => {
+                self.line(line);
+                self.open(&self.dialect.count("part", self.index_type(), "0", &width.to_string(), 1));
+                self.part(cx, axis);
+                self.close(1);
+            }
+            None => {
+                for part in 0..width {
+                    self.open("{");
+                    self.line(&format!("const part: {} = {part};", self.index_type()));
+                    self.part(cx, axis);
+                    self.close(1);
+                }
+            }
+        }
         cx.ahead = true;
         for (i, buffer, index) in &stores {
             let index = self.affine(cx, index);
             let store = self.dialect.vector_store(self.slot(*buffer), width, &index, &format!("s{i}"));
             self.line_if(cx.live, &store);
         }
+    }
+
+    /// What is computed for the element `part` of those that are taken at once.
+    fn part(&mut self, cx: &mut Context, axis: Var) {
+        self.index(&axis.to_string(), &format!("{axis}_first + part"));
+        self.expressions(cx);
+        self.outs(cx);
     }
 
     fn line_if(&mut self, condition: Option<&str>, line: &str) {

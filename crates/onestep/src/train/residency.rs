@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Residency {
-    /// On a device that has memory of its own, if the set takes at most a quarter of what is free there. On the CPU,
-    /// whose memory holds the set already, batches are streamed.
+    /// On a device that has memory of its own, if the set takes at most a quarter of what is free there (256 MiB where
+    /// nothing tells, as with Vulkan, Metal and DX12). On the CPU, whose memory holds the set already, batches are streamed.
     #[default]
     Auto,
     /// Always on the device, the CPU included; a set that does not fit is an error.
@@ -71,11 +71,14 @@ impl Residency {
     }
 }
 
+/// The largest set that is laid onto a device that does not tell what it has free, in bytes.
+const UNTOLD: usize = 256 << 20;
+
 /// Whether a set takes at most a quarter of what a device of its own memory has free.
 fn quarter_holds(device: &Device, dataset: &dyn Dataset) -> bool {
     let sample = dataset.input().bytes() + dataset.target().bytes() + size_of::<u32>();
     let bytes = sample.saturating_mul(dataset.len());
-    !device.shares_host_memory() && device.available().is_some_and(|free| bytes <= free / 4)
+    !device.shares_host_memory() && bytes <= device.available().map_or(UNTOLD, |free| free / 4)
 }
 
 #[cfg(test)]

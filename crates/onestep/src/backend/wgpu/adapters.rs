@@ -139,7 +139,7 @@ pub(super) fn named(name: &str) -> Result<Found> {
     let wanted = number.parse().ok().filter(|n: &usize| *n < count);
     wanted.map(|n| found.swap_remove(n)).ok_or_else(|| {
         Error::device(format!(
-            "there is no adapter `{name}`: {} has {count}, counted from 0; `onestep devices` lists them",
+            "there is no adapter `{name}` here: {} has {count}, counted from 0; `onestep devices` lists them",
             api.name
         ))
     })
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_not_here_is_an_error_that_says_so() {
-        let error = |name| named(name).err().map(|e| e.to_string()).unwrap_or_default();
+        let error = |name: &str| named(name).err().map(|e| e.to_string()).unwrap_or_default();
         for api in APIS.iter().filter(|api| !api.here) {
             assert!(error(api.name).contains("exists on"), "{}", error(api.name));
         }

@@ -14,7 +14,9 @@ use wgpu::{
 };
 
 use super::adapters::{self, Found};
+use super::memory::in_words;
 use super::pipelines::Pipelines;
+use crate::backend::memory::Size;
 use crate::error::{Error, Result};
 
 /// Submissions that are under way before lists of commands wait for each other, to go out together: a submission costs
@@ -135,7 +137,7 @@ impl Gpu {
 
     fn failed(&self, why: &str) -> Error {
         Error::device(format!(
-            "{} failed: {why}; what was on it is gone, so start again from the last checkpoint (`--resume`)",
+            "{} failed: {why}; what was on it is gone, so start again from what was saved last",
             self.name
         ))
     }
@@ -287,6 +289,21 @@ impl Gpu {
     /// Storage buffers that a kernel may bind.
     pub(super) fn bindings(&self) -> usize {
         (self.limits.max_storage_buffers_per_shader_stage as usize).min(BINDINGS)
+    }
+
+    /// Refuses what a kernel could not see as a whole.
+    pub(super) fn check_bound(&self, name: &str, bytes: usize) -> Result<()> {
+        let most = self.limits.max_storage_buffer_binding_size;
+        if in_words(bytes) <= most {
+            return Ok(());
+        }
+        Err(Error::memory(format!(
+            "{name} takes {}, but a kernel of {} sees at most {} of a buffer; use a smaller batch or model, or stream \
+             the data",
+            Size(bytes),
+            self.name,
+            Size(most as usize)
+        )))
     }
 
     /// Nanoseconds of a tick of its clock.

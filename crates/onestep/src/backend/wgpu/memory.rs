@@ -8,14 +8,14 @@ use wgpu::{Buffer, BufferDescriptor, BufferUsages, COPY_BUFFER_ALIGNMENT, Featur
 
 use super::gpu::Gpu;
 use crate::backend::memory::{Capacity, Fence, RawMemory, Size, Slot};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What copies count in.
 const WORD: usize = COPY_BUFFER_ALIGNMENT as usize;
 
 /// Bytes in whole words.
 pub(super) fn in_words(bytes: usize) -> u64 {
-    bytes.next_multiple_of(WORD) as u64
+    bytes.checked_next_multiple_of(WORD).map_or(u64::MAX, |bytes| bytes as u64)
 }
 
 /// Buffers of an adapter.
@@ -40,6 +40,12 @@ impl RawMemory for GpuMemory {
         }
         let mut usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         usage.set(BufferUsages::QUERY_RESOLVE, self.0.features.contains(Features::TIMESTAMP_QUERY));
+        let made = create(&self.0, bytes, usage, false);
+        if !made.as_ref().is_err_and(|e| e.kind() == ErrorKind::Memory) {
+            return made;
+        }
+        // What was given back is free when the commands that use it are done.
+        self.0.wait()?;
         create(&self.0, bytes, usage, false)
     }
 

@@ -8,6 +8,8 @@ mod memory;
 mod pipelines;
 mod program;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::ops::Range;
@@ -166,6 +168,7 @@ impl Backend for Wgpu {
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
         let bytes = elements.checked_mul(dtype.size());
         let bytes = bytes.ok_or_else(|| Error::memory(format!("no memory holds {elements} elements of {dtype}")))?;
+        self.0.gpu.check_bound("a state", bytes)?;
         let block = self.0.pool.zeroed(bytes, Purpose::State)?;
         Ok(Memory::new(WgpuMemory { block, shared: self.0.clone() }))
     }

@@ -17,7 +17,7 @@ use super::gpu::Gpu;
 use super::memory::{GpuMemory, in_words};
 use super::step::{Launch, Step};
 use super::{Shared, WgpuMemory};
-use crate::backend::memory::{Block, Purpose, Size};
+use crate::backend::memory::{Block, Purpose};
 use crate::backend::{Executable, Memory, check_input, state};
 use crate::codegen::{self, Access, Binding, Bound, Language, Source};
 use crate::error::{Error, Result};
@@ -267,18 +267,9 @@ impl Buffers {
                 None => panic!("onestep bug: {} has no scratch memory", part.source.entry),
             },
         };
+        gpu.check_bound(&format!("`{name}`"), bytes)?;
         // Something must be bound, even where nothing is read.
         let size = in_words(bytes.max(1));
-        let most = gpu.limits.max_storage_buffer_binding_size;
-        if size > most {
-            return Err(Error::memory(format!(
-                "`{name}` takes {}, but a kernel of {} sees at most {} of a buffer; use a smaller batch or model, or \
-                 stream the data",
-                Size(bytes),
-                gpu.name,
-                Size(most as usize)
-            )));
-        }
         Ok(BufferBinding { buffer, offset: start as u64, size: NonZeroU64::new(size) })
     }
 }

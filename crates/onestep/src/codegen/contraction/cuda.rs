@@ -15,10 +15,6 @@ impl Tongue for CudaTiles {
         &Cuda
     }
 
-    fn lists_and_runs(&self) -> bool {
-        true
-    }
-
     fn head(&self, frame: &TileFrame) -> String {
         let scratch = frame.scratch.map(|access| {
             let constant = if access == Access::Read { "const " } else { "" };
@@ -33,11 +29,18 @@ impl Tongue for CudaTiles {
             Some((name, fours)) => text.push_str(&format!("  __shared__ float {name}[{}];\n", 4 * fours)),
             None => {}
         }
+        for (name, width, count) in &frame.lists {
+            text.push_str(&format!("  __shared__ Ints{width} {name}[{count}];\n"));
+        }
         text
     }
 
     fn numbers(&self, _: &TileFrame) -> Vec<String> {
         ["thread = threadIdx.x", "block = blockIdx.x"].map(|number| format!("const int {number};")).to_vec()
+    }
+
+    fn listed(&self, list: &str, entry: &str, i: usize) -> String {
+        format!("{list}[{entry}].at[{i}]")
     }
 
     fn views(&self, cell: &str) -> Vec<String> {

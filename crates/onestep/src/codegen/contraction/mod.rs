@@ -40,14 +40,13 @@ pub struct Tiling {
 trait Tongue {
     /// The language.
     fn dialect(&self) -> &dyn Dialect;
-    /// Whether what follows from a step of the sum may be listed in shared memory, and runs of elements be loaded from
-    /// one address.
-    fn lists_and_runs(&self) -> bool;
     /// The kernel up to its first statement: what it binds, with scratch memory `workspace` where it is used, and shared
     /// memory: arrays of so many groups of four floats.
     fn head(&self, frame: &TileFrame) -> String;
     /// Declares `thread` and `block`.
     fn numbers(&self, frame: &TileFrame) -> Vec<String>;
+    /// Number `i` of an entry of a list in shared memory.
+    fn listed(&self, list: &str, entry: &str, i: usize) -> String;
     /// What the staged memory is called: `shared` as cells of a type, `sums` as floats.
     fn views(&self, cell: &str) -> Vec<String>;
     /// Before a kernel reads what those before it have written.
@@ -92,6 +91,8 @@ struct TileFrame<'a> {
     shared: Option<(&'static str, usize)>,
     /// Threads of a workgroup.
     threads: usize,
+    /// Lists of numbers in shared memory: name, numbers of an entry, entries.
+    lists: Vec<(String, usize, usize)>,
     /// Workgroups in all, and on each axis.
     blocks: usize,
     groups: [usize; 3],
@@ -114,13 +115,15 @@ pub(super) fn print(
     printer::refuse_f64(plan, [nest].into_iter(), tongue.dialect())?;
     let (product, cut) = cut(plan, nest, product, tiling);
     let product = &product;
+    let has_lists = tiling.shared_bytes >= WITH_LISTS;
     // Where operands are not staged there are as many threads as a block has results.
     let vector = if cut.direct { 1 } else { taken(plan, nest, product) };
     let nest = &LoopKernel { schedule: Schedule { vector, ..nest.schedule }, ..nest.clone() };
     let rules = tongue.dialect().rules();
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
-    let printed = |bindings| Printed { plan, nest, product, cut, bindings, tongue }.with_few_loads().with_vectors();
+    let printed =
+        |bindings| Printed { plan, nest, product, cut, bindings, tongue, has_lists }.with_few_loads().with_vectors();
     if cut.parts == 1 {
         return Ok(vec![printed(collect(nest)?).tiles(entry)]);
     }
@@ -181,6 +184,8 @@ fn results(product: &Contraction) -> usize {
 const BUSY: usize = 1 << 15;
 /// Most elements that a thread loads one by one before it stages them.
 const MOST_LOADS_ALONE: usize = 8;
+/// Bytes of shared memory from which there is room for lists.
+const WITH_LISTS: usize = 32 << 10;
 /// Bytes of results that a thread stores at once where they lie together.
 const STORED_BYTES: usize = 16;
 
@@ -241,6 +246,8 @@ struct Printed<'a> {
     cut: Cut,
     bindings: Bindings,
     tongue: &'a dyn Tongue,
+    /// Whether shared memory has room for lists besides what is staged.
+    has_lists: bool,
 }
 
 impl Printed<'_> {
@@ -315,13 +322,14 @@ impl Printed<'_> {
         entry: &str,
         scratch: Option<Access>,
         shared: Option<(&'static str, usize)>,
+        lists: Vec<(String, usize, usize)>,
         blocks: usize,
         body: impl Fn(&mut Text),
     ) -> Source {
         let dialect = self.dialect();
         let groups = printer::spread(blocks, dialect.most_groups());
         let threads = self.cut.threads();
-        let frame = TileFrame { entry, bindings: &self.bindings.list, scratch, shared, threads, blocks, groups };
+        let frame = TileFrame { entry, bindings: &self.bindings.list, scratch, shared, lists, threads, blocks, groups };
         let mut t = Text { text: self.tongue.head(&frame), depth: 1 };
         t.lines(self.tongue.numbers(&frame));
         body(&mut t);
@@ -343,8 +351,10 @@ impl Printed<'_> {
         let shared = staged.max(groups * tm * self.cut.row() * 4);
         let scratch = (parts > 1).then_some(Access::ReadWrite);
         let blocks = parts * mt * nt * self.product.batch.extent();
+        let staged_sides = [&left, &right].into_iter().filter(|_| !self.cut.direct);
+        let lists = staged_sides.filter_map(Side::list).collect();
         let body = |t: &mut Text| self.tile(t, [&left, &right]);
-        self.kernel(entry, scratch, Some(("staged", shared.div_ceil(16))), blocks, body)
+        self.kernel(entry, scratch, Some(("staged", shared.div_ceil(16))), lists, blocks, body)
     }
 
     /// What a block does for its tile.
@@ -374,7 +384,6 @@ impl Printed<'_> {
     fn multiply_staged(&self, t: &mut Text, sides: [&Side; 2]) {
         let Cut { math, k: tk, .. } = self.cut;
         let k = &self.product.k;
-        sides.iter().for_each(|side| side.declare(t));
         let chunk = self.cut.chunk(k.extent());
         self.int(t, "k_first", &format!("part * {chunk}"));
         self.int(t, "k_end", &format!("min(k_first + {chunk}, {})", k.extent()));
@@ -478,7 +487,7 @@ impl Printed<'_> {
         let sharers = [1, 2, 4, 8, 16].into_iter().find(|s| takers * s >= BUSY || 2 * s >= parts).unwrap_or(32);
         let shared = (sharers > 1).then_some(("together", (THREADS * width).div_ceil(4)));
         let blocks = takers.div_ceil(THREADS / sharers);
-        self.kernel(entry, Some(Access::Read), shared, blocks, |t| self.add_parts(t, sharers))
+        self.kernel(entry, Some(Access::Read), shared, Vec::new(), blocks, |t| self.add_parts(t, sharers))
     }
 
     /// What a block does of adding partial sums.

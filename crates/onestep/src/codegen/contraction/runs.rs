@@ -4,6 +4,7 @@
 use super::Text;
 use super::cut::{Math, THREADS};
 use super::staging::Side;
+use crate::codegen::dialect::Scalar;
 use crate::plan::Affine;
 
 /// Elements of a run that is loaded from one address.
@@ -23,9 +24,9 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Place on the other axis, and the first place on their own, of the `i`-th run that a thread moves.
-    fn place(&self) -> [String; 2] {
-        let at = format!("(thread + i * {THREADS})");
+    /// Place on the other axis, and the first place on their own, of the run of number `i` that a thread moves.
+    fn place(&self, i: &str) -> [String; 2] {
+        let at = format!("(thread + {i} * {THREADS})");
         [format!("{at} % {}", self.across), format!("{at} / {} * {}", self.across, self.length)]
     }
 }
@@ -48,8 +49,7 @@ impl Side<'_> {
         }
         let plain = self.printed.nest.phases[0].lets.is_empty() && self.width() == 1;
         let run = Run { length, count: axis.extent() / length, across, room };
-        (self.printed.tongue.lists_and_runs() && plain && length >= SHORTEST_RUN && axis.extent() <= room)
-            .then_some(run)
+        (plain && length >= SHORTEST_RUN && axis.extent() <= room).then_some(run)
     }
 
     /// What a map gains along a run, at each of its elements.
@@ -68,59 +68,71 @@ impl Side<'_> {
     /// Before the loop: where each run that a thread loads begins; and zeros where the tile is larger than the axis that
     /// runs fill.
     pub(super) fn prepare_runs(&self, t: &mut Text, run: &Run) {
-        let (n, count, cell) = (self.name, self.loads(), self.printed.cut.math.cell());
+        let (n, count, tongue) = (self.name, self.loads(), self.printed.tongue);
         let Run { length, count: runs, across, room } = run;
         let beyond = room - length * runs;
         if beyond > 0 && self.along_k() == self.staged_along_k() {
-            t.open(format!("for (int at = thread; at < {across}; at += {THREADS}) {{"));
+            self.printed.count(t, "at", "thread", &across.to_string(), THREADS);
+            t.line(tongue.place("to", self.printed.cut.math.cell(), "shared", &format!("at * {}", self.row())));
             let first = self.at + length * runs;
-            (first..first + beyond).for_each(|to| t.line(format!("shared[{to} + at * {}] = 0;", self.row())));
+            let zero = if let Math::Half(_) = self.printed.cut.math { "0" } else { "0.0f" };
+            let place = |to: usize| tongue.at("shared", "to", &to.to_string());
+            (first..first + beyond).for_each(|to| t.line(format!("{} = {zero};", place(to))));
             t.close();
         }
-        t.line(format!("{cell} {n}_next[{count}][{length}];"));
-        t.line(format!("bool {n}_in[{count}];"));
-        (0..self.maps().len()).for_each(|i| t.line(format!("int {n}_map{i}[{count}];")));
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {count}; ++i) {{"));
-        let [other, first] = run.place();
+        t.line(match self.printed.cut.math {
+            Math::Half(_) => format!("{} {n}_next[{count}][{length}];", self.printed.cut.math.cell()),
+            Math::Scalar | Math::Tf32 => tongue.local(Scalar::Float, &format!("{n}_next"), &[count, *length]),
+        });
+        t.line(tongue.local(Scalar::Bool, &format!("{n}_in"), &[count]));
+        (0..self.maps().len()).for_each(|i| t.line(tongue.local(Scalar::Index, &format!("{n}_map{i}"), &[count])));
+        tongue.repeat(t, "i", count, &|t, i| self.prepare_run(t, run, i));
+    }
+
+    /// Where the run of number `at` begins.
+    fn prepare_run(&self, t: &mut Text, run: &Run, at: &str) {
+        let n = self.name;
+        let [other, first] = run.place(at);
         match self.along_k() {
             true => {
-                t.line(format!("const int own = {} + {other};", self.origin));
-                t.line(format!("const int k = {first};"));
-                t.line(format!("{n}_in[i] = k < k_end && own < {};", self.axis.extent()));
+                self.printed.int(t, "own", &format!("{} + {other}", self.origin));
+                self.printed.int(t, "k", &first);
+                t.line(format!("{n}_in[{at}] = k < k_end && own < {};", self.axis.extent()));
             }
             false => {
-                t.line(format!("const int own = {first};"));
-                t.line(format!("{n}_in[i] = own < {};", self.axis.extent()));
+                self.printed.int(t, "own", &first);
+                t.line(format!("{n}_in[{at}] = own < {};", self.axis.extent()));
             }
         }
         for (i, map) in self.maps().into_iter().enumerate() {
             let following = if self.along_k() { self.following(map) } else { Vec::new() };
-            t.line(format!("{n}_map{i}[i] = {};", [vec![self.staying(map)], following].concat().join(" + ")));
+            t.line(format!("{n}_map{i}[{at}] = {};", [vec![self.staying(map)], following].concat().join(" + ")));
         }
-        t.close();
     }
 
     /// Loads runs into registers.
     pub(super) fn fetch_runs(&self, t: &mut Text, run: &Run, first: &str) {
-        let n = self.name;
+        self.printed.tongue.repeat(t, "i", self.loads(), &|t, i| self.fetch_run(t, run, first, i));
+    }
+
+    /// Loads the run of number `i`.
+    fn fetch_run(&self, t: &mut Text, run: &Run, first: &str, at: &str) {
+        let (n, dialect) = (self.name, self.printed.dialect());
         let slot = &self.printed.bindings.slots[&self.load.buffer];
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {}; ++i) {{", self.loads()));
-        let mut inside = format!("{n}_in[i]");
+        let mut inside = format!("{n}_in[{at}]");
         if !self.along_k() {
-            t.line(format!("const int k = {first} + {};", run.place()[0]));
+            self.printed.int(t, "k", &format!("{first} + {}", run.place(at)[0]));
             inside.push_str(" && k < k_end");
         }
         let value = |i: usize, map: &Affine| {
             let following = if self.along_k() { Vec::new() } else { self.following(map) };
-            [vec![format!("{n}_map{i}[i]")], following].concat().join(" + ")
+            [vec![format!("{n}_map{i}[{at}]")], following].concat().join(" + ")
         };
         let guards = &self.load.guards;
         for (i, guard) in guards.iter().enumerate() {
-            t.line(format!("const int q{i} = {};", value(i, &guard.expr)));
+            self.printed.int(t, &format!("q{i}"), &value(i, &guard.expr));
         }
-        t.line(format!("const int at = {};", value(guards.len(), &self.load.index)));
+        self.printed.int(t, "from_here", &value(guards.len(), &self.load.index));
         let gains: Vec<Vec<i64>> = guards.iter().map(|guard| self.gains(run, &guard.expr)).collect();
         let gained = |j: usize| gains.iter().map(|g| g[j]).collect::<Vec<_>>();
         let mut asked = 0;
@@ -131,49 +143,53 @@ impl Side<'_> {
                 let within = guards.iter().zip(gained(j)).enumerate().map(|(i, (guard, gain))| {
                     let extent = guard.high - guard.low;
                     match gain - guard.low {
-                        0 => format!("(unsigned)q{i} < {extent}u"),
-                        more => format!("(unsigned)(q{i} + {more}) < {extent}u"),
+                        0 => format!("{} < {extent}u", dialect.index_as(Scalar::Uint, &format!("q{i}"))),
+                        more => format!("{} < {extent}u", dialect.index_as(Scalar::Uint, &format!("q{i} + {more}"))),
                     }
                 });
                 let all: Vec<String> = std::iter::once(inside.clone()).chain(within).collect();
-                t.line(format!("const bool in{j} = {};", all.join(" && ")));
+                let ty = dialect.ty(Scalar::Bool, false);
+                t.line(dialect.constant(&format!("in{j}"), ty, &all.join(" && ")));
             }
-            let index = format!("at + {j}");
-            let one = match self.printed.cut.math {
-                Math::Half(_) => format!("{}[{index}]", slot.name),
-                Math::Scalar | Math::Tf32 => self.printed.dialect().load(slot, &index),
+            let index = format!("from_here + {j}");
+            let (zero, one) = match self.printed.cut.math {
+                Math::Half(_) => ("0", format!("{}[{index}]", slot.name)),
+                Math::Scalar | Math::Tf32 => ("0.0f", dialect.load(slot, &index)),
             };
-            t.line(format!("{n}_next[i][{j}] = 0;"));
-            t.line(format!("if (in{asked}) {n}_next[i][{j}] = {one};"));
+            t.line(format!("{n}_next[{at}][{j}] = {zero};"));
+            t.open(format!("if (in{asked}) {{"));
+            t.line(format!("{n}_next[{at}][{j}] = {one};"));
+            t.close();
         }
-        t.close();
     }
 
     /// Moves runs into shared memory.
     pub(super) fn stage_runs(&self, t: &mut Text, run: &Run) {
-        let n = self.name;
-        t.line("#pragma unroll".into());
-        t.open(format!("for (int i = 0; i < {}; ++i) {{", self.loads()));
+        self.printed.tongue.repeat(t, "i", self.loads(), &|t, i| self.stage_run(t, run, i));
+    }
+
+    /// Moves the run of number `at` into shared memory.
+    fn stage_run(&self, t: &mut Text, run: &Run, at: &str) {
+        let (n, tongue) = (self.name, self.printed.tongue);
         let all = run.across * run.count;
         let whole = all.is_multiple_of(THREADS);
         if !whole {
-            t.open(format!("if (thread + i * {THREADS} < {all}) {{"));
+            t.open(format!("if (thread + {at} * {THREADS} < {all}) {{"));
         }
-        let [other, first] = run.place();
+        let [other, first] = run.place(at);
         let side_by_side = self.along_k() == self.staged_along_k();
         let (place, step) = match side_by_side {
             true => (format!("({other}) * {} + ({first})", self.row()), 1),
             false => (format!("({first}) * {} + ({other})", self.row()), self.row()),
         };
-        t.line(format!("{}* const to = shared + {} + {place};", self.printed.cut.math.cell(), self.at));
+        t.line(tongue.place("to", self.printed.cut.math.cell(), "shared", &format!("{} + {place}", self.at)));
         for j in 0..run.length {
-            let element = format!("{n}_next[i][{j}]");
+            let element = format!("{n}_next[{at}][{j}]");
             let element = if self.printed.cut.math == Math::Tf32 { format!("tf32({element})") } else { element };
-            t.line(format!("to[{}] = {element};", j * step));
+            t.line(format!("{} = {element};", tongue.at("shared", "to", &(j * step).to_string())));
         }
         if !whole {
             t.close();
         }
-        t.close();
     }
 }

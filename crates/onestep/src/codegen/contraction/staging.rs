@@ -140,7 +140,7 @@ impl Side<'_> {
     /// Whether what follows the steps is worked out once for all elements of a step, and kept in shared memory.
     pub(super) fn has_steps(&self) -> bool {
         let divided = |map: &&Affine| self.following(map).iter().any(|term| term.contains('/') || term.contains('%'));
-        self.printed.tongue.lists_and_runs()
+        self.printed.has_lists
             && self.run().is_none()
             && self.lets(false).is_empty()
             && self.maps().len() <= 8
@@ -167,11 +167,13 @@ impl Side<'_> {
         self.maps().len().next_power_of_two().max(2)
     }
 
-    /// What it keeps in shared memory besides its elements.
-    pub(super) fn declare(&self, t: &mut Text) {
-        if self.has_steps() {
-            t.line(format!("__shared__ Ints{} {}_steps[{}];", self.step_width(), self.name, self.steps_listed()));
-        }
+    /// The list that it keeps in shared memory besides its elements: name, numbers of an entry, entries.
+    pub(super) fn list(&self) -> Option<(String, usize, usize)> {
+        self.has_steps().then(|| (self.list_name(), self.step_width(), self.steps_listed()))
+    }
+
+    fn list_name(&self) -> String {
+        format!("{}_steps", self.name)
     }
 
     /// Before the loop: where its own axis stands for each element that a thread loads.
@@ -181,12 +183,12 @@ impl Side<'_> {
             return self.prepare_runs(t, &run);
         }
         if self.has_steps() {
-            t.open(format!("for (int at = thread; at < {}; at += {THREADS}) {{", self.steps_listed()));
-            t.line(format!("const int k = k_first + at * {};", self.width_along_k()));
+            self.printed.count(t, "at", "thread", &self.steps_listed().to_string(), THREADS);
+            self.printed.int(t, "k", &format!("k_first + at * {}", self.width_along_k()));
             for (i, map) in self.maps().into_iter().enumerate() {
                 let terms = self.following(map);
                 let value = if terms.is_empty() { "0".into() } else { terms.join(" + ") };
-                t.line(format!("{n}_steps[at].at[{i}] = {value};"));
+                t.line(format!("{} = {value};", self.printed.tongue.listed(&self.list_name(), "at", i)));
             }
             t.close();
         }
@@ -258,14 +260,15 @@ impl Side<'_> {
         }
         let listed = self.has_steps();
         if listed {
-            let (ty, width) = (self.step_width(), self.width_along_k());
-            t.line(format!("const Ints{ty} step = {n}_steps[(unsigned)(k - k_first) / {width}u];"));
+            let step = dialect.index_as(Scalar::Uint, "k - k_first");
+            let uint = dialect.ty(Scalar::Uint, false);
+            t.line(dialect.constant("entry", uint, &format!("{step} / {}u", self.width_along_k())));
         }
         let value = |i: usize, map: &Affine| {
             let mut terms = vec![format!("{n}_map{i}[{at}]")];
             match self.following(map) {
                 following if following.is_empty() => {}
-                _ if listed => terms.push(format!("step.at[{i}]")),
+                _ if listed => terms.push(self.printed.tongue.listed(&self.list_name(), "entry", i)),
                 following => terms.extend(following),
             }
             terms.join(" + ")

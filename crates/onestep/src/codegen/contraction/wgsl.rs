@@ -25,10 +25,6 @@ impl Tongue for WgslTiles {
         &self.0
     }
 
-    fn lists_and_runs(&self) -> bool {
-        false
-    }
-
     fn head(&self, frame: &TileFrame) -> String {
         let mut text = wgsl::declared(frame.bindings);
         if let Some(access) = frame.scratch {
@@ -43,6 +39,9 @@ impl Tongue for WgslTiles {
             Some((name, fours)) => text.push_str(&format!("var<workgroup> {name}: array<f32, {}>;\n", 4 * fours)),
             None => {}
         }
+        for (name, width, count) in &frame.lists {
+            text.push_str(&format!("var<workgroup> {name}: array<array<i32, {width}>, {count}>;\n"));
+        }
         text + &wgsl::entry(frame.entry, frame.threads, true)
     }
 
@@ -53,6 +52,10 @@ impl Tongue for WgslTiles {
             lines.extend([format!("if (block >= {}) {{", frame.blocks), "  return;".into(), "}".into()]);
         }
         lines
+    }
+
+    fn listed(&self, list: &str, entry: &str, i: usize) -> String {
+        format!("{list}[{entry}][{i}]")
     }
 
     fn views(&self, _: &str) -> Vec<String> {
@@ -125,8 +128,12 @@ impl Tongue for WgslTiles {
     }
 
     fn multiply(&self, t: &mut Text, cut: &Cut, sides: [&Side; 2]) {
-        // Steps beyond the last are staged as zeros: a loop of known length is unrolled.
-        t.open(format!("for (var k: i32 = group; k < {}; k += {}) {{", cut.k, cut.groups));
+        // Steps beyond the last are staged as zeros, but for runs: a loop of known length is unrolled.
+        let below = match sides.iter().any(|side| side.run().is_some()) {
+            true => format!("min(k_end - k0, {})", cut.k),
+            false => cut.k.to_string(),
+        };
+        t.open(format!("for (var k: i32 = group; k < {below}; k += {}) {{", cut.groups));
         for (to, own, side) in [("x", "own_m", sides[0]), ("y", "own_n", sides[1])] {
             let (first, row) = (side.at / OWN, side.row() / OWN);
             t.line(format!("let {to}: vec4<f32> = staged[k * {row} + {own} / {OWN} + {first}];"));

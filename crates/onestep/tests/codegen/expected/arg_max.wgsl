@@ -16,7 +16,35 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     for (var row: i32 = lane; row < 75; row += 32) {
       let r0_first: i32 = row * 4;
       let v0: vec4<f32> = b0[(300 * g0 + r0_first) / 4];
-      for (var part: i32 = 0; part < 4; part += 1) {
+      {
+        const part: i32 = 0;
+        let r0: i32 = r0_first + part;
+        let e0: f32 = v0[part];
+        if (c0 < 0 || is_first_largest(e0, best0)) {
+          best0 = e0;
+          c0 = r0;
+        }
+      }
+      {
+        const part: i32 = 1;
+        let r0: i32 = r0_first + part;
+        let e0: f32 = v0[part];
+        if (c0 < 0 || is_first_largest(e0, best0)) {
+          best0 = e0;
+          c0 = r0;
+        }
+      }
+      {
+        const part: i32 = 2;
+        let r0: i32 = r0_first + part;
+        let e0: f32 = v0[part];
+        if (c0 < 0 || is_first_largest(e0, best0)) {
+          best0 = e0;
+          c0 = r0;
+        }
+      }
+      {
+        const part: i32 = 3;
         let r0: i32 = r0_first + part;
         let e0: f32 = v0[part];
         if (c0 < 0 || is_first_largest(e0, best0)) {

@@ -233,7 +233,57 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let g0: i32 = m;
     let g1_first: i32 = n;
     var s0: vec4<u32> = vec4<u32>();
-    for (var part: i32 = 0; part < 8; part += 1) {
+    {
+      const part: i32 = 0;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = bf16_value(bf16_bits(e0));
+      s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
+    }
+    {
+      const part: i32 = 1;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = bf16_value(bf16_bits(e0));
+      s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
+    }
+    {
+      const part: i32 = 2;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = bf16_value(bf16_bits(e0));
+      s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
+    }
+    {
+      const part: i32 = 3;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = bf16_value(bf16_bits(e0));
+      s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
+    }
+    {
+      const part: i32 = 4;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = bf16_value(bf16_bits(e0));
+      s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
+    }
+    {
+      const part: i32 = 5;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = bf16_value(bf16_bits(e0));
+      s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
+    }
+    {
+      const part: i32 = 6;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = bf16_value(bf16_bits(e0));
+      s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
+    }
+    {
+      const part: i32 = 7;
       let g1: i32 = g1_first + part;
       let e0: f32 = c0[part];
       let e1: f32 = bf16_value(bf16_bits(e0));

@@ -14,7 +14,41 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let e2: f32 = 255.0f;
     var s0: vec4<f32> = vec4<f32>();
     var s1: u32 = u32();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g1: i32 = g1_first + part;
+      let e0: u32 = (v0 >> (8u * u32(part))) & 0xffu;
+      let e1: f32 = f32(e0);
+      let e3: f32 = quotient(e1, e2);
+      let e4: u32 = (b0[(28 * g0 - g1 + 27) / 4] >> (8u * u32((28 * g0 - g1 + 27) % 4))) & 0xffu;
+      let e5: bool = e4 < e0;
+      s0[part] = e3;
+      s1 |= select(0u, 1u, e5) << (8u * u32(part));
+    }
+    {
+      const part: i32 = 1;
+      let g1: i32 = g1_first + part;
+      let e0: u32 = (v0 >> (8u * u32(part))) & 0xffu;
+      let e1: f32 = f32(e0);
+      let e3: f32 = quotient(e1, e2);
+      let e4: u32 = (b0[(28 * g0 - g1 + 27) / 4] >> (8u * u32((28 * g0 - g1 + 27) % 4))) & 0xffu;
+      let e5: bool = e4 < e0;
+      s0[part] = e3;
+      s1 |= select(0u, 1u, e5) << (8u * u32(part));
+    }
+    {
+      const part: i32 = 2;
+      let g1: i32 = g1_first + part;
+      let e0: u32 = (v0 >> (8u * u32(part))) & 0xffu;
+      let e1: f32 = f32(e0);
+      let e3: f32 = quotient(e1, e2);
+      let e4: u32 = (b0[(28 * g0 - g1 + 27) / 4] >> (8u * u32((28 * g0 - g1 + 27) % 4))) & 0xffu;
+      let e5: bool = e4 < e0;
+      s0[part] = e3;
+      s1 |= select(0u, 1u, e5) << (8u * u32(part));
+    }
+    {
+      const part: i32 = 3;
       let g1: i32 = g1_first + part;
       let e0: u32 = (v0 >> (8u * u32(part))) & 0xffu;
       let e1: f32 = f32(e0);

@@ -13,7 +13,32 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     for (var r0: i32 = 0; r0 < 12; r0 += 1) {
       let v0: vec2<u32> = b0[(g0_first + 131072 * r0) / 4];
-      for (var part: i32 = 0; part < 4; part += 1) {
+      {
+        const part: i32 = 0;
+        let g0: i32 = g0_first + part;
+        let e0: f32 = bf16_value((v0[part / 2] >> (16u * u32(part % 2))) & 0xffffu);
+        let e1: f32 = e0;
+        c0[part] = c0[part] + e1;
+        c1[part] = larger(c1[part], e1);
+      }
+      {
+        const part: i32 = 1;
+        let g0: i32 = g0_first + part;
+        let e0: f32 = bf16_value((v0[part / 2] >> (16u * u32(part % 2))) & 0xffffu);
+        let e1: f32 = e0;
+        c0[part] = c0[part] + e1;
+        c1[part] = larger(c1[part], e1);
+      }
+      {
+        const part: i32 = 2;
+        let g0: i32 = g0_first + part;
+        let e0: f32 = bf16_value((v0[part / 2] >> (16u * u32(part % 2))) & 0xffffu);
+        let e1: f32 = e0;
+        c0[part] = c0[part] + e1;
+        c1[part] = larger(c1[part], e1);
+      }
+      {
+        const part: i32 = 3;
         let g0: i32 = g0_first + part;
         let e0: f32 = bf16_value((v0[part / 2] >> (16u * u32(part % 2))) & 0xffffu);
         let e1: f32 = e0;
@@ -25,7 +50,32 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     var s0: vec4<f32> = vec4<f32>();
     var s1: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g0: i32 = g0_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = c1[part];
+      s0[part] = e0;
+      s1[part] = e1;
+    }
+    {
+      const part: i32 = 1;
+      let g0: i32 = g0_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = c1[part];
+      s0[part] = e0;
+      s1[part] = e1;
+    }
+    {
+      const part: i32 = 2;
+      let g0: i32 = g0_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = c1[part];
+      s0[part] = e0;
+      s1[part] = e1;
+    }
+    {
+      const part: i32 = 3;
       let g0: i32 = g0_first + part;
       let e0: f32 = c0[part];
       let e1: f32 = c1[part];

@@ -4,6 +4,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
     float* b2,
     float* b4) {
   __shared__ float4 staged[1024];
+  __shared__ Ints4 a_steps[32];
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   float* const shared = reinterpret_cast<float*>(staged);
@@ -12,7 +13,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   const int tile = block / 1;
   const int m0 = tile % 16 * 16;
   const int n0 = tile / 16 % 1 * 16;
-  __shared__ Ints4 a_steps[32];
   const int k_first = part * 72;
   const int k_end = min(k_first + 72, 72);
   for (int at = thread; at < 32; at += 256) {
@@ -52,15 +52,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int k = k_first + (thread + i * 256) / 16 * 4;
-    const Ints4 step = a_steps[(unsigned)(k - k_first) / 4u];
-    const int q0 = a_map0[i] + step.at[0];
-    const int q1 = a_map1[i] + step.at[1];
+    const unsigned entry = (unsigned)(k - k_first) / 4u;
+    const int q0 = a_map0[i] + a_steps[entry].at[0];
+    const int q1 = a_map1[i] + a_steps[entry].at[1];
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
     if (a_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + step.at[2]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + a_steps[entry].at[2]));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -108,15 +108,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int k = k0 + 80 + (thread + i * 256) / 16 * 4;
-        const Ints4 step = a_steps[(unsigned)(k - k_first) / 4u];
-        const int q0 = a_map0[i] + step.at[0];
-        const int q1 = a_map1[i] + step.at[1];
+        const unsigned entry = (unsigned)(k - k_first) / 4u;
+        const int q0 = a_map0[i] + a_steps[entry].at[0];
+        const int q1 = a_map1[i] + a_steps[entry].at[1];
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
         if (a_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + step.at[2]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (a_map2[i] + a_steps[entry].at[2]));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -211,6 +211,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     const float* b4,
     float* b8) {
   __shared__ float4 staged[1024];
+  __shared__ Ints8 a_steps[8];
+  __shared__ Ints4 b_steps[64];
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   float* const shared = reinterpret_cast<float*>(staged);
@@ -221,8 +223,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
   const int n0 = tile / 8 % 1 * 16;
   const int g2 = (tile / 8) / 2;
   const int g4 = (tile / 8) % 2;
-  __shared__ Ints8 a_steps[8];
-  __shared__ Ints4 b_steps[64];
   const int k_first = part * 32;
   const int k_end = min(k_first + 32, 32);
   for (int at = thread; at < 8; at += 256) {
@@ -282,17 +282,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 32 * 4;
-    const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
-    const int q0 = a_map0[i] + step.at[0];
-    const int q1 = a_map1[i] + step.at[1];
-    const int q2 = a_map2[i] + step.at[2];
-    const int q3 = a_map3[i] + step.at[3];
+    const unsigned entry = (unsigned)(k - k_first) / 4u;
+    const int q0 = a_map0[i] + a_steps[entry].at[0];
+    const int q1 = a_map1[i] + a_steps[entry].at[1];
+    const int q2 = a_map2[i] + a_steps[entry].at[2];
+    const int q3 = a_map3[i] + a_steps[entry].at[3];
     a_next[i][0] = 0.0f;
     a_next[i][1] = 0.0f;
     a_next[i][2] = 0.0f;
     a_next[i][3] = 0.0f;
     if ((unsigned)(q0) < 8u && (unsigned)(q1) < 8u && (unsigned)(q2) < 3u && (unsigned)(q3) < 3u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + a_steps[entry].at[4]));
       a_next[i][0] = v.at[0];
       a_next[i][1] = v.at[1];
       a_next[i][2] = v.at[2];
@@ -302,15 +302,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-    const int q0 = b_map0[i] + step.at[0];
-    const int q1 = b_map1[i] + step.at[1];
+    const unsigned entry = (unsigned)(k - k_first) / 1u;
+    const int q0 = b_map0[i] + b_steps[entry].at[0];
+    const int q1 = b_map1[i] + b_steps[entry].at[1];
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
     if (b_in[i] && k < k_end && (unsigned)(q0) < 3u && (unsigned)(q1) < 3u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + step.at[2]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + b_steps[entry].at[2]));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -338,17 +338,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 32 + (thread + i * 256) / 32 * 4;
-        const Ints8 step = a_steps[(unsigned)(k - k_first) / 4u];
-        const int q0 = a_map0[i] + step.at[0];
-        const int q1 = a_map1[i] + step.at[1];
-        const int q2 = a_map2[i] + step.at[2];
-        const int q3 = a_map3[i] + step.at[3];
+        const unsigned entry = (unsigned)(k - k_first) / 4u;
+        const int q0 = a_map0[i] + a_steps[entry].at[0];
+        const int q1 = a_map1[i] + a_steps[entry].at[1];
+        const int q2 = a_map2[i] + a_steps[entry].at[2];
+        const int q3 = a_map3[i] + a_steps[entry].at[3];
         a_next[i][0] = 0.0f;
         a_next[i][1] = 0.0f;
         a_next[i][2] = 0.0f;
         a_next[i][3] = 0.0f;
         if ((unsigned)(q0) < 8u && (unsigned)(q1) < 8u && (unsigned)(q2) < 3u && (unsigned)(q3) < 3u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + step.at[4]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b4 + (a_map4[i] + a_steps[entry].at[4]));
           a_next[i][0] = v.at[0];
           a_next[i][1] = v.at[1];
           a_next[i][2] = v.at[2];
@@ -358,15 +358,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 32 + (thread + i * 256) / 4;
-        const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-        const int q0 = b_map0[i] + step.at[0];
-        const int q1 = b_map1[i] + step.at[1];
+        const unsigned entry = (unsigned)(k - k_first) / 1u;
+        const int q0 = b_map0[i] + b_steps[entry].at[0];
+        const int q1 = b_map1[i] + b_steps[entry].at[1];
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
         if (b_in[i] && k < k_end && (unsigned)(q0) < 3u && (unsigned)(q1) < 3u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + step.at[2]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b1 + (b_map2[i] + b_steps[entry].at[2]));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];
@@ -431,6 +431,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
     const float* b4,
     float* b9) {
   __shared__ float4 staged[2560];
+  __shared__ Ints4 b_steps[256];
   const int thread = threadIdx.x;
   const int block = blockIdx.x;
   float* const shared = reinterpret_cast<float*>(staged);
@@ -439,7 +440,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
   const int tile = block / 1;
   const int m0 = tile % 1 * 16;
   const int n0 = tile / 1 % 5 * 16;
-  __shared__ Ints4 b_steps[256];
   const int k_first = part * 256;
   const int k_end = min(k_first + 256, 256);
   float a_next[4][4];
@@ -494,15 +494,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int k = k_first + (thread + i * 256) / 4;
-    const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-    const int q0 = b_map0[i] + step.at[0];
-    const int q1 = b_map1[i] + step.at[1];
+    const unsigned entry = (unsigned)(k - k_first) / 1u;
+    const int q0 = b_map0[i] + b_steps[entry].at[0];
+    const int q1 = b_map1[i] + b_steps[entry].at[1];
     b_next[i][0] = 0.0f;
     b_next[i][1] = 0.0f;
     b_next[i][2] = 0.0f;
     b_next[i][3] = 0.0f;
     if (b_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + step.at[2]));
+      const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + b_steps[entry].at[2]));
       b_next[i][0] = v.at[0];
       b_next[i][1] = v.at[1];
       b_next[i][2] = v.at[2];
@@ -540,15 +540,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int k = k0 + 256 + (thread + i * 256) / 4;
-        const Ints4 step = b_steps[(unsigned)(k - k_first) / 1u];
-        const int q0 = b_map0[i] + step.at[0];
-        const int q1 = b_map1[i] + step.at[1];
+        const unsigned entry = (unsigned)(k - k_first) / 1u;
+        const int q0 = b_map0[i] + b_steps[entry].at[0];
+        const int q1 = b_map1[i] + b_steps[entry].at[1];
         b_next[i][0] = 0.0f;
         b_next[i][1] = 0.0f;
         b_next[i][2] = 0.0f;
         b_next[i][3] = 0.0f;
         if (b_in[i] && k < k_end && (unsigned)(q0) < 16u && (unsigned)(q1) < 16u) {
-          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + step.at[2]));
+          const Floats4 v = *reinterpret_cast<const Floats4*>(b0 + (b_map2[i] + b_steps[entry].at[2]));
           b_next[i][0] = v.at[0];
           b_next[i][1] = v.at[1];
           b_next[i][2] = v.at[2];

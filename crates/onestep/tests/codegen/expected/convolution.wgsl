@@ -3,6 +3,7 @@
 @group(0) @binding(2) var<storage, read_write> b2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> b4: array<vec4<f32>>;
 var<workgroup> staged: array<vec4<f32>, 1024>;
+var<workgroup> a_steps: array<array<i32, 4>, 32>;
 
 @compute @workgroup_size(256)
 fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -14,6 +15,12 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let n0: i32 = tile / 16 % 1 * 16;
   let k_first: i32 = part * 72;
   let k_end: i32 = min(k_first + 72, 72);
+  for (var at: i32 = thread; at < 32; at += 256) {
+    let k: i32 = k_first + at * 4;
+    a_steps[at][0] = k / 24;
+    a_steps[at][1] = k / 8 % 3;
+    a_steps[at][2] = 128 * (k / 24) + k % 24;
+  }
   var a_next: array<array<f32, 4>, 2>;
   var a_in: array<bool, 2>;
   var a_map0: array<i32, 2>;
@@ -53,16 +60,18 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
+  workgroupBarrier();
   {
     let k: i32 = k_first + (thread + 0 * 256) / 16 * 4;
-    let q0: i32 = a_map0[0] + k / 24;
-    let q1: i32 = a_map1[0] + k / 8 % 3;
+    let entry: u32 = u32(k - k_first) / 4u;
+    let q0: i32 = a_map0[0] + a_steps[entry][0];
+    let q1: i32 = a_map1[0] + a_steps[entry][1];
     a_next[0][0] = 0.0f;
     a_next[0][1] = 0.0f;
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (a_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(a_map2[0] + 128 * (k / 24) + k % 24) / 4];
+      let v: vec4<f32> = b0[(a_map2[0] + a_steps[entry][2]) / 4];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -71,14 +80,15 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 1 * 256) / 16 * 4;
-    let q0: i32 = a_map0[1] + k / 24;
-    let q1: i32 = a_map1[1] + k / 8 % 3;
+    let entry: u32 = u32(k - k_first) / 4u;
+    let q0: i32 = a_map0[1] + a_steps[entry][0];
+    let q1: i32 = a_map1[1] + a_steps[entry][1];
     a_next[1][0] = 0.0f;
     a_next[1][1] = 0.0f;
     a_next[1][2] = 0.0f;
     a_next[1][3] = 0.0f;
     if (a_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(a_map2[1] + 128 * (k / 24) + k % 24) / 4];
+      let v: vec4<f32> = b0[(a_map2[1] + a_steps[entry][2]) / 4];
       a_next[1][0] = v[0];
       a_next[1][1] = v[1];
       a_next[1][2] = v[2];
@@ -154,14 +164,15 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     if (k0 + 80 < k_end) {
       {
         let k: i32 = k0 + 80 + (thread + 0 * 256) / 16 * 4;
-        let q0: i32 = a_map0[0] + k / 24;
-        let q1: i32 = a_map1[0] + k / 8 % 3;
+        let entry: u32 = u32(k - k_first) / 4u;
+        let q0: i32 = a_map0[0] + a_steps[entry][0];
+        let q1: i32 = a_map1[0] + a_steps[entry][1];
         a_next[0][0] = 0.0f;
         a_next[0][1] = 0.0f;
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (a_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(a_map2[0] + 128 * (k / 24) + k % 24) / 4];
+          let v: vec4<f32> = b0[(a_map2[0] + a_steps[entry][2]) / 4];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -170,14 +181,15 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 80 + (thread + 1 * 256) / 16 * 4;
-        let q0: i32 = a_map0[1] + k / 24;
-        let q1: i32 = a_map1[1] + k / 8 % 3;
+        let entry: u32 = u32(k - k_first) / 4u;
+        let q0: i32 = a_map0[1] + a_steps[entry][0];
+        let q1: i32 = a_map1[1] + a_steps[entry][1];
         a_next[1][0] = 0.0f;
         a_next[1][1] = 0.0f;
         a_next[1][2] = 0.0f;
         a_next[1][3] = 0.0f;
         if (a_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(a_map2[1] + 128 * (k / 24) + k % 24) / 4];
+          let v: vec4<f32> = b0[(a_map2[1] + a_steps[entry][2]) / 4];
           a_next[1][0] = v[0];
           a_next[1][1] = v[1];
           a_next[1][2] = v[2];
@@ -260,7 +272,38 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let e1: f32 = 1.0f;
     var s0: vec4<f32> = vec4<f32>();
     var s1: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      let e2: f32 = bounded_tanh(e0);
+      let e3: f32 = e2 * e2;
+      let e4: f32 = e1 - e3;
+      s0[part] = e0;
+      s1[part] = e4;
+    }
+    {
+      const part: i32 = 1;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      let e2: f32 = bounded_tanh(e0);
+      let e3: f32 = e2 * e2;
+      let e4: f32 = e1 - e3;
+      s0[part] = e0;
+      s1[part] = e4;
+    }
+    {
+      const part: i32 = 2;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      let e2: f32 = bounded_tanh(e0);
+      let e3: f32 = e2 * e2;
+      let e4: f32 = e1 - e3;
+      s0[part] = e0;
+      s1[part] = e4;
+    }
+    {
+      const part: i32 = 3;
       let g3: i32 = g3_first + part;
       let e0: f32 = c0[part];
       let e2: f32 = bounded_tanh(e0);
@@ -278,6 +321,8 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
 @group(0) @binding(1) var<storage, read> b4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> b8: array<vec4<f32>>;
 var<workgroup> staged: array<vec4<f32>, 1024>;
+var<workgroup> a_steps: array<array<i32, 8>, 8>;
+var<workgroup> b_steps: array<array<i32, 4>, 64>;
 
 @compute @workgroup_size(256)
 fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -291,6 +336,14 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let g4: i32 = (tile / 8) % 2;
   let k_first: i32 = part * 32;
   let k_end: i32 = min(k_first + 32, 32);
+  for (var at: i32 = thread; at < 8; at += 256) {
+    let k: i32 = k_first + at * 4;
+    a_steps[at][0] = -1 * (k / 16);
+    a_steps[at][1] = -1 * (k / 8 % 2);
+    a_steps[at][2] = 2 * (k / 16);
+    a_steps[at][3] = 2 * (k / 8 % 2);
+    a_steps[at][4] = -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8;
+  }
   var a_next: array<array<f32, 4>, 1>;
   var a_map0: array<i32, 1>;
   var a_map1: array<i32, 1>;
@@ -308,6 +361,12 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_map2[0] = l1;
     a_map3[0] = l3;
     a_map4[0] = 8 * own + 64 * l0 + 8 * l2;
+  }
+  for (var at: i32 = thread; at < 64; at += 256) {
+    let k: i32 = k_first + at * 1;
+    b_steps[at][0] = 2 * (k / 16);
+    b_steps[at][1] = 2 * (k / 8 % 2);
+    b_steps[at][2] = 48 * (k / 16) + 16 * (k / 8 % 2) + 72 * (k % 8);
   }
   var b_next: array<array<f32, 4>, 1>;
   var b_in: array<bool, 1>;
@@ -330,18 +389,20 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let group: i32 = thread / 32;
   let own_n: i32 = thread % 32 % 4 * 4;
   let own_m: i32 = thread % 32 / 4 * 4;
+  workgroupBarrier();
   {
     let k: i32 = k_first + (thread + 0 * 256) / 32 * 4;
-    let q0: i32 = a_map0[0] + -1 * (k / 16);
-    let q1: i32 = a_map1[0] + -1 * (k / 8 % 2);
-    let q2: i32 = a_map2[0] + 2 * (k / 16);
-    let q3: i32 = a_map3[0] + 2 * (k / 8 % 2);
+    let entry: u32 = u32(k - k_first) / 4u;
+    let q0: i32 = a_map0[0] + a_steps[entry][0];
+    let q1: i32 = a_map1[0] + a_steps[entry][1];
+    let q2: i32 = a_map2[0] + a_steps[entry][2];
+    let q3: i32 = a_map3[0] + a_steps[entry][3];
     a_next[0][0] = 0.0f;
     a_next[0][1] = 0.0f;
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (u32(q0) < 8u && u32(q1) < 8u && u32(q2) < 3u && u32(q3) < 3u) {
-      let v: vec4<f32> = b4[(a_map4[0] + -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8) / 4];
+      let v: vec4<f32> = b4[(a_map4[0] + a_steps[entry][4]) / 4];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -350,14 +411,15 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 0 * 256) / 4;
-    let q0: i32 = b_map0[0] + 2 * (k / 16);
-    let q1: i32 = b_map1[0] + 2 * (k / 8 % 2);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[0] + b_steps[entry][0];
+    let q1: i32 = b_map1[0] + b_steps[entry][1];
     b_next[0][0] = 0.0f;
     b_next[0][1] = 0.0f;
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end && u32(q0) < 3u && u32(q1) < 3u) {
-      let v: vec4<f32> = b1[(b_map2[0] + 48 * (k / 16) + 16 * (k / 8 % 2) + 72 * (k % 8)) / 4];
+      let v: vec4<f32> = b1[(b_map2[0] + b_steps[entry][2]) / 4];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -382,16 +444,17 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     if (k0 + 32 < k_end) {
       {
         let k: i32 = k0 + 32 + (thread + 0 * 256) / 32 * 4;
-        let q0: i32 = a_map0[0] + -1 * (k / 16);
-        let q1: i32 = a_map1[0] + -1 * (k / 8 % 2);
-        let q2: i32 = a_map2[0] + 2 * (k / 16);
-        let q3: i32 = a_map3[0] + 2 * (k / 8 % 2);
+        let entry: u32 = u32(k - k_first) / 4u;
+        let q0: i32 = a_map0[0] + a_steps[entry][0];
+        let q1: i32 = a_map1[0] + a_steps[entry][1];
+        let q2: i32 = a_map2[0] + a_steps[entry][2];
+        let q3: i32 = a_map3[0] + a_steps[entry][3];
         a_next[0][0] = 0.0f;
         a_next[0][1] = 0.0f;
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (u32(q0) < 8u && u32(q1) < 8u && u32(q2) < 3u && u32(q3) < 3u) {
-          let v: vec4<f32> = b4[(a_map4[0] + -64 * (k / 16) + -8 * (k / 8 % 2) + k % 8) / 4];
+          let v: vec4<f32> = b4[(a_map4[0] + a_steps[entry][4]) / 4];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -400,14 +463,15 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 32 + (thread + 0 * 256) / 4;
-        let q0: i32 = b_map0[0] + 2 * (k / 16);
-        let q1: i32 = b_map1[0] + 2 * (k / 8 % 2);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[0] + b_steps[entry][0];
+        let q1: i32 = b_map1[0] + b_steps[entry][1];
         b_next[0][0] = 0.0f;
         b_next[0][1] = 0.0f;
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end && u32(q0) < 3u && u32(q1) < 3u) {
-          let v: vec4<f32> = b1[(b_map2[0] + 48 * (k / 16) + 16 * (k / 8 % 2) + 72 * (k % 8)) / 4];
+          let v: vec4<f32> = b1[(b_map2[0] + b_steps[entry][2]) / 4];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -452,7 +516,26 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let g3: i32 = m % 8;
     let g5_first: i32 = n;
     var s0: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g5: i32 = g5_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 1;
+      let g5: i32 = g5_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 2;
+      let g5: i32 = g5_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 3;
       let g5: i32 = g5_first + part;
       let e0: f32 = c0[part];
       s0[part] = e0;
@@ -465,6 +548,7 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
 @group(0) @binding(1) var<storage, read> b4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> b9: array<vec4<f32>>;
 var<workgroup> staged: array<vec4<f32>, 2560>;
+var<workgroup> b_steps: array<array<i32, 4>, 256>;
 
 @compute @workgroup_size(256)
 fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -498,6 +582,12 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let own: i32 = m0 + (thread + 3 * 256) % 4 * 4;
     a_in[3] = own < 8;
     a_map0[3] = own;
+  }
+  for (var at: i32 = thread; at < 256; at += 256) {
+    let k: i32 = k_first + at * 1;
+    b_steps[at][0] = 2 * (k / 8 % 8);
+    b_steps[at][1] = 2 * (k % 8);
+    b_steps[at][2] = 256 * (k / 8) + 16 * (k % 8);
   }
   var b_next: array<array<f32, 4>, 4>;
   var b_in: array<bool, 4>;
@@ -539,6 +629,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
+  workgroupBarrier();
   {
     let k: i32 = k_first + (thread + 0 * 256) / 4;
     a_next[0][0] = 0.0f;
@@ -597,14 +688,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 0 * 256) / 4;
-    let q0: i32 = b_map0[0] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[0] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[0] + b_steps[entry][0];
+    let q1: i32 = b_map1[0] + b_steps[entry][1];
     b_next[0][0] = 0.0f;
     b_next[0][1] = 0.0f;
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[0] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[0] + b_steps[entry][2]) / 4];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -613,14 +705,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 1 * 256) / 4;
-    let q0: i32 = b_map0[1] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[1] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[1] + b_steps[entry][0];
+    let q1: i32 = b_map1[1] + b_steps[entry][1];
     b_next[1][0] = 0.0f;
     b_next[1][1] = 0.0f;
     b_next[1][2] = 0.0f;
     b_next[1][3] = 0.0f;
     if (b_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[1] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[1] + b_steps[entry][2]) / 4];
       b_next[1][0] = v[0];
       b_next[1][1] = v[1];
       b_next[1][2] = v[2];
@@ -629,14 +722,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 2 * 256) / 4;
-    let q0: i32 = b_map0[2] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[2] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[2] + b_steps[entry][0];
+    let q1: i32 = b_map1[2] + b_steps[entry][1];
     b_next[2][0] = 0.0f;
     b_next[2][1] = 0.0f;
     b_next[2][2] = 0.0f;
     b_next[2][3] = 0.0f;
     if (b_in[2] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[2] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[2] + b_steps[entry][2]) / 4];
       b_next[2][0] = v[0];
       b_next[2][1] = v[1];
       b_next[2][2] = v[2];
@@ -645,14 +739,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   }
   {
     let k: i32 = k_first + (thread + 3 * 256) / 4;
-    let q0: i32 = b_map0[3] + 2 * (k / 8 % 8);
-    let q1: i32 = b_map1[3] + 2 * (k % 8);
+    let entry: u32 = u32(k - k_first) / 1u;
+    let q0: i32 = b_map0[3] + b_steps[entry][0];
+    let q1: i32 = b_map1[3] + b_steps[entry][1];
     b_next[3][0] = 0.0f;
     b_next[3][1] = 0.0f;
     b_next[3][2] = 0.0f;
     b_next[3][3] = 0.0f;
     if (b_in[3] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[3] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+      let v: vec4<f32> = b0[(b_map2[3] + b_steps[entry][2]) / 4];
       b_next[3][0] = v[0];
       b_next[3][1] = v[1];
       b_next[3][2] = v[2];
@@ -752,14 +847,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 0 * 256) / 4;
-        let q0: i32 = b_map0[0] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[0] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[0] + b_steps[entry][0];
+        let q1: i32 = b_map1[0] + b_steps[entry][1];
         b_next[0][0] = 0.0f;
         b_next[0][1] = 0.0f;
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[0] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[0] + b_steps[entry][2]) / 4];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -768,14 +864,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 1 * 256) / 4;
-        let q0: i32 = b_map0[1] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[1] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[1] + b_steps[entry][0];
+        let q1: i32 = b_map1[1] + b_steps[entry][1];
         b_next[1][0] = 0.0f;
         b_next[1][1] = 0.0f;
         b_next[1][2] = 0.0f;
         b_next[1][3] = 0.0f;
         if (b_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[1] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[1] + b_steps[entry][2]) / 4];
           b_next[1][0] = v[0];
           b_next[1][1] = v[1];
           b_next[1][2] = v[2];
@@ -784,14 +881,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 2 * 256) / 4;
-        let q0: i32 = b_map0[2] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[2] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[2] + b_steps[entry][0];
+        let q1: i32 = b_map1[2] + b_steps[entry][1];
         b_next[2][0] = 0.0f;
         b_next[2][1] = 0.0f;
         b_next[2][2] = 0.0f;
         b_next[2][3] = 0.0f;
         if (b_in[2] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[2] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[2] + b_steps[entry][2]) / 4];
           b_next[2][0] = v[0];
           b_next[2][1] = v[1];
           b_next[2][2] = v[2];
@@ -800,14 +898,15 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
       {
         let k: i32 = k0 + 256 + (thread + 3 * 256) / 4;
-        let q0: i32 = b_map0[3] + 2 * (k / 8 % 8);
-        let q1: i32 = b_map1[3] + 2 * (k % 8);
+        let entry: u32 = u32(k - k_first) / 1u;
+        let q0: i32 = b_map0[3] + b_steps[entry][0];
+        let q1: i32 = b_map1[3] + b_steps[entry][1];
         b_next[3][0] = 0.0f;
         b_next[3][1] = 0.0f;
         b_next[3][2] = 0.0f;
         b_next[3][3] = 0.0f;
         if (b_in[3] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[3] + 256 * (k / 8) + 16 * (k % 8)) / 4];
+          let v: vec4<f32> = b0[(b_map2[3] + b_steps[entry][2]) / 4];
           b_next[3][0] = v[0];
           b_next[3][1] = v[1];
           b_next[3][2] = v[2];
@@ -860,7 +959,26 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let g2: i32 = n / 8 % 3;
     let g3_first: i32 = n % 8;
     var s0: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 1;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 2;
+      let g3: i32 = g3_first + part;
+      let e0: f32 = c0[part];
+      s0[part] = e0;
+    }
+    {
+      const part: i32 = 3;
       let g3: i32 = g3_first + part;
       let e0: f32 = c0[part];
       s0[part] = e0;

@@ -19,7 +19,41 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let v6: vec4<f32> = b0[(g0_first) / 4];
     var s0: vec4<f32> = vec4<f32>();
     var s1: u32 = u32();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g0: i32 = g0_first + part;
+      let e4: f32 = unit(v4[part]);
+      let e5: bool = e0 <= e4;
+      let e6: f32 = v6[part];
+      let e7: f32 = e6 - e6;
+      let e8: f32 = select(e7, e6, e5);
+      s0[part] = e8;
+      s1 |= select(0u, 1u, e5) << (8u * u32(part));
+    }
+    {
+      const part: i32 = 1;
+      let g0: i32 = g0_first + part;
+      let e4: f32 = unit(v4[part]);
+      let e5: bool = e0 <= e4;
+      let e6: f32 = v6[part];
+      let e7: f32 = e6 - e6;
+      let e8: f32 = select(e7, e6, e5);
+      s0[part] = e8;
+      s1 |= select(0u, 1u, e5) << (8u * u32(part));
+    }
+    {
+      const part: i32 = 2;
+      let g0: i32 = g0_first + part;
+      let e4: f32 = unit(v4[part]);
+      let e5: bool = e0 <= e4;
+      let e6: f32 = v6[part];
+      let e7: f32 = e6 - e6;
+      let e8: f32 = select(e7, e6, e5);
+      s0[part] = e8;
+      s1 |= select(0u, 1u, e5) << (8u * u32(part));
+    }
+    {
+      const part: i32 = 3;
       let g0: i32 = g0_first + part;
       let e4: f32 = unit(v4[part]);
       let e5: bool = e0 <= e4;

@@ -46,51 +46,87 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
   for (int i = 0; i < 1; ++i) {
     const int q0 = a_map0[i];
     const int q1 = a_map1[i];
-    const int at = a_map2[i];
-    const bool in0 = a_in[i] && (unsigned)q0 < 10u && (unsigned)q1 < 10u;
-    a_next[i][0] = 0;
-    if (in0) a_next[i][0] = b0[at + 0];
-    a_next[i][1] = 0;
-    if (in0) a_next[i][1] = b0[at + 1];
-    a_next[i][2] = 0;
-    if (in0) a_next[i][2] = b0[at + 2];
-    const bool in3 = a_in[i] && (unsigned)q0 < 10u && (unsigned)(q1 + 1) < 10u;
-    a_next[i][3] = 0;
-    if (in3) a_next[i][3] = b0[at + 3];
-    a_next[i][4] = 0;
-    if (in3) a_next[i][4] = b0[at + 4];
-    a_next[i][5] = 0;
-    if (in3) a_next[i][5] = b0[at + 5];
-    const bool in6 = a_in[i] && (unsigned)q0 < 10u && (unsigned)(q1 + 2) < 10u;
-    a_next[i][6] = 0;
-    if (in6) a_next[i][6] = b0[at + 6];
-    a_next[i][7] = 0;
-    if (in6) a_next[i][7] = b0[at + 7];
-    a_next[i][8] = 0;
-    if (in6) a_next[i][8] = b0[at + 8];
+    const int from_here = a_map2[i];
+    const bool in0 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1) < 10u;
+    a_next[i][0] = 0.0f;
+    if (in0) {
+      a_next[i][0] = b0[from_here + 0];
+    }
+    a_next[i][1] = 0.0f;
+    if (in0) {
+      a_next[i][1] = b0[from_here + 1];
+    }
+    a_next[i][2] = 0.0f;
+    if (in0) {
+      a_next[i][2] = b0[from_here + 2];
+    }
+    const bool in3 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1 + 1) < 10u;
+    a_next[i][3] = 0.0f;
+    if (in3) {
+      a_next[i][3] = b0[from_here + 3];
+    }
+    a_next[i][4] = 0.0f;
+    if (in3) {
+      a_next[i][4] = b0[from_here + 4];
+    }
+    a_next[i][5] = 0.0f;
+    if (in3) {
+      a_next[i][5] = b0[from_here + 5];
+    }
+    const bool in6 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1 + 2) < 10u;
+    a_next[i][6] = 0.0f;
+    if (in6) {
+      a_next[i][6] = b0[from_here + 6];
+    }
+    a_next[i][7] = 0.0f;
+    if (in6) {
+      a_next[i][7] = b0[from_here + 7];
+    }
+    a_next[i][8] = 0.0f;
+    if (in6) {
+      a_next[i][8] = b0[from_here + 8];
+    }
   }
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
-    const int at = b_map0[i];
+    const int from_here = b_map0[i];
     const bool in0 = b_in[i];
-    b_next[i][0] = 0;
-    if (in0) b_next[i][0] = b1[at + 0];
-    b_next[i][1] = 0;
-    if (in0) b_next[i][1] = b1[at + 1];
-    b_next[i][2] = 0;
-    if (in0) b_next[i][2] = b1[at + 2];
-    b_next[i][3] = 0;
-    if (in0) b_next[i][3] = b1[at + 3];
-    b_next[i][4] = 0;
-    if (in0) b_next[i][4] = b1[at + 4];
-    b_next[i][5] = 0;
-    if (in0) b_next[i][5] = b1[at + 5];
-    b_next[i][6] = 0;
-    if (in0) b_next[i][6] = b1[at + 6];
-    b_next[i][7] = 0;
-    if (in0) b_next[i][7] = b1[at + 7];
-    b_next[i][8] = 0;
-    if (in0) b_next[i][8] = b1[at + 8];
+    b_next[i][0] = 0.0f;
+    if (in0) {
+      b_next[i][0] = b1[from_here + 0];
+    }
+    b_next[i][1] = 0.0f;
+    if (in0) {
+      b_next[i][1] = b1[from_here + 1];
+    }
+    b_next[i][2] = 0.0f;
+    if (in0) {
+      b_next[i][2] = b1[from_here + 2];
+    }
+    b_next[i][3] = 0.0f;
+    if (in0) {
+      b_next[i][3] = b1[from_here + 3];
+    }
+    b_next[i][4] = 0.0f;
+    if (in0) {
+      b_next[i][4] = b1[from_here + 4];
+    }
+    b_next[i][5] = 0.0f;
+    if (in0) {
+      b_next[i][5] = b1[from_here + 5];
+    }
+    b_next[i][6] = 0.0f;
+    if (in0) {
+      b_next[i][6] = b1[from_here + 6];
+    }
+    b_next[i][7] = 0.0f;
+    if (in0) {
+      b_next[i][7] = b1[from_here + 7];
+    }
+    b_next[i][8] = 0.0f;
+    if (in0) {
+      b_next[i][8] = b1[from_here + 8];
+    }
   }
   for (int k0 = k_first; k0 < k_end; k0 += 32) {
 #pragma unroll
@@ -129,51 +165,87 @@ extern "C" __global__ void __launch_bounds__(256, 2) k0(
       for (int i = 0; i < 1; ++i) {
         const int q0 = a_map0[i];
         const int q1 = a_map1[i];
-        const int at = a_map2[i];
-        const bool in0 = a_in[i] && (unsigned)q0 < 10u && (unsigned)q1 < 10u;
-        a_next[i][0] = 0;
-        if (in0) a_next[i][0] = b0[at + 0];
-        a_next[i][1] = 0;
-        if (in0) a_next[i][1] = b0[at + 1];
-        a_next[i][2] = 0;
-        if (in0) a_next[i][2] = b0[at + 2];
-        const bool in3 = a_in[i] && (unsigned)q0 < 10u && (unsigned)(q1 + 1) < 10u;
-        a_next[i][3] = 0;
-        if (in3) a_next[i][3] = b0[at + 3];
-        a_next[i][4] = 0;
-        if (in3) a_next[i][4] = b0[at + 4];
-        a_next[i][5] = 0;
-        if (in3) a_next[i][5] = b0[at + 5];
-        const bool in6 = a_in[i] && (unsigned)q0 < 10u && (unsigned)(q1 + 2) < 10u;
-        a_next[i][6] = 0;
-        if (in6) a_next[i][6] = b0[at + 6];
-        a_next[i][7] = 0;
-        if (in6) a_next[i][7] = b0[at + 7];
-        a_next[i][8] = 0;
-        if (in6) a_next[i][8] = b0[at + 8];
+        const int from_here = a_map2[i];
+        const bool in0 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1) < 10u;
+        a_next[i][0] = 0.0f;
+        if (in0) {
+          a_next[i][0] = b0[from_here + 0];
+        }
+        a_next[i][1] = 0.0f;
+        if (in0) {
+          a_next[i][1] = b0[from_here + 1];
+        }
+        a_next[i][2] = 0.0f;
+        if (in0) {
+          a_next[i][2] = b0[from_here + 2];
+        }
+        const bool in3 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1 + 1) < 10u;
+        a_next[i][3] = 0.0f;
+        if (in3) {
+          a_next[i][3] = b0[from_here + 3];
+        }
+        a_next[i][4] = 0.0f;
+        if (in3) {
+          a_next[i][4] = b0[from_here + 4];
+        }
+        a_next[i][5] = 0.0f;
+        if (in3) {
+          a_next[i][5] = b0[from_here + 5];
+        }
+        const bool in6 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1 + 2) < 10u;
+        a_next[i][6] = 0.0f;
+        if (in6) {
+          a_next[i][6] = b0[from_here + 6];
+        }
+        a_next[i][7] = 0.0f;
+        if (in6) {
+          a_next[i][7] = b0[from_here + 7];
+        }
+        a_next[i][8] = 0.0f;
+        if (in6) {
+          a_next[i][8] = b0[from_here + 8];
+        }
       }
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
-        const int at = b_map0[i];
+        const int from_here = b_map0[i];
         const bool in0 = b_in[i];
-        b_next[i][0] = 0;
-        if (in0) b_next[i][0] = b1[at + 0];
-        b_next[i][1] = 0;
-        if (in0) b_next[i][1] = b1[at + 1];
-        b_next[i][2] = 0;
-        if (in0) b_next[i][2] = b1[at + 2];
-        b_next[i][3] = 0;
-        if (in0) b_next[i][3] = b1[at + 3];
-        b_next[i][4] = 0;
-        if (in0) b_next[i][4] = b1[at + 4];
-        b_next[i][5] = 0;
-        if (in0) b_next[i][5] = b1[at + 5];
-        b_next[i][6] = 0;
-        if (in0) b_next[i][6] = b1[at + 6];
-        b_next[i][7] = 0;
-        if (in0) b_next[i][7] = b1[at + 7];
-        b_next[i][8] = 0;
-        if (in0) b_next[i][8] = b1[at + 8];
+        b_next[i][0] = 0.0f;
+        if (in0) {
+          b_next[i][0] = b1[from_here + 0];
+        }
+        b_next[i][1] = 0.0f;
+        if (in0) {
+          b_next[i][1] = b1[from_here + 1];
+        }
+        b_next[i][2] = 0.0f;
+        if (in0) {
+          b_next[i][2] = b1[from_here + 2];
+        }
+        b_next[i][3] = 0.0f;
+        if (in0) {
+          b_next[i][3] = b1[from_here + 3];
+        }
+        b_next[i][4] = 0.0f;
+        if (in0) {
+          b_next[i][4] = b1[from_here + 4];
+        }
+        b_next[i][5] = 0.0f;
+        if (in0) {
+          b_next[i][5] = b1[from_here + 5];
+        }
+        b_next[i][6] = 0.0f;
+        if (in0) {
+          b_next[i][6] = b1[from_here + 6];
+        }
+        b_next[i][7] = 0.0f;
+        if (in0) {
+          b_next[i][7] = b1[from_here + 7];
+        }
+        b_next[i][8] = 0.0f;
+        if (in0) {
+          b_next[i][8] = b1[from_here + 8];
+        }
       }
     }
     const int k_count = min(k_end - k0, 32);
@@ -244,19 +316,20 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
     a_map2[i] = 5 * own + 55 + -50 * (k / 15) + -5 * (k / 5 % 3) + k % 5;
   }
   for (int at = thread; at < 48; at += 256) {
-    shared[963 + at * 20] = 0;
-    shared[964 + at * 20] = 0;
-    shared[965 + at * 20] = 0;
-    shared[966 + at * 20] = 0;
-    shared[967 + at * 20] = 0;
-    shared[968 + at * 20] = 0;
-    shared[969 + at * 20] = 0;
-    shared[970 + at * 20] = 0;
-    shared[971 + at * 20] = 0;
-    shared[972 + at * 20] = 0;
-    shared[973 + at * 20] = 0;
-    shared[974 + at * 20] = 0;
-    shared[975 + at * 20] = 0;
+    float* const to = shared + at * 20;
+    to[963] = 0.0f;
+    to[964] = 0.0f;
+    to[965] = 0.0f;
+    to[966] = 0.0f;
+    to[967] = 0.0f;
+    to[968] = 0.0f;
+    to[969] = 0.0f;
+    to[970] = 0.0f;
+    to[971] = 0.0f;
+    to[972] = 0.0f;
+    to[973] = 0.0f;
+    to[974] = 0.0f;
+    to[975] = 0.0f;
   }
   float b_next[1][3];
   bool b_in[1];
@@ -276,30 +349,46 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
   for (int i = 0; i < 1; ++i) {
     const int q0 = a_map0[i];
     const int q1 = a_map1[i];
-    const int at = a_map2[i];
-    const bool in0 = a_in[i] && (unsigned)q0 < 10u && (unsigned)q1 < 10u;
-    a_next[i][0] = 0;
-    if (in0) a_next[i][0] = b3[at + 0];
-    a_next[i][1] = 0;
-    if (in0) a_next[i][1] = b3[at + 1];
-    a_next[i][2] = 0;
-    if (in0) a_next[i][2] = b3[at + 2];
-    a_next[i][3] = 0;
-    if (in0) a_next[i][3] = b3[at + 3];
-    a_next[i][4] = 0;
-    if (in0) a_next[i][4] = b3[at + 4];
+    const int from_here = a_map2[i];
+    const bool in0 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1) < 10u;
+    a_next[i][0] = 0.0f;
+    if (in0) {
+      a_next[i][0] = b3[from_here + 0];
+    }
+    a_next[i][1] = 0.0f;
+    if (in0) {
+      a_next[i][1] = b3[from_here + 1];
+    }
+    a_next[i][2] = 0.0f;
+    if (in0) {
+      a_next[i][2] = b3[from_here + 2];
+    }
+    a_next[i][3] = 0.0f;
+    if (in0) {
+      a_next[i][3] = b3[from_here + 3];
+    }
+    a_next[i][4] = 0.0f;
+    if (in0) {
+      a_next[i][4] = b3[from_here + 4];
+    }
   }
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) % 48;
-    const int at = b_map0[i] + 3 * (k / 5) + 27 * (k % 5);
+    const int from_here = b_map0[i] + 3 * (k / 5) + 27 * (k % 5);
     const bool in0 = b_in[i] && k < k_end;
-    b_next[i][0] = 0;
-    if (in0) b_next[i][0] = b1[at + 0];
-    b_next[i][1] = 0;
-    if (in0) b_next[i][1] = b1[at + 1];
-    b_next[i][2] = 0;
-    if (in0) b_next[i][2] = b1[at + 2];
+    b_next[i][0] = 0.0f;
+    if (in0) {
+      b_next[i][0] = b1[from_here + 0];
+    }
+    b_next[i][1] = 0.0f;
+    if (in0) {
+      b_next[i][1] = b1[from_here + 1];
+    }
+    b_next[i][2] = 0.0f;
+    if (in0) {
+      b_next[i][2] = b1[from_here + 2];
+    }
   }
   for (int k0 = k_first; k0 < k_end; k0 += 48) {
 #pragma unroll
@@ -328,30 +417,46 @@ extern "C" __global__ void __launch_bounds__(256, 2) k2(
       for (int i = 0; i < 1; ++i) {
         const int q0 = a_map0[i];
         const int q1 = a_map1[i];
-        const int at = a_map2[i];
-        const bool in0 = a_in[i] && (unsigned)q0 < 10u && (unsigned)q1 < 10u;
-        a_next[i][0] = 0;
-        if (in0) a_next[i][0] = b3[at + 0];
-        a_next[i][1] = 0;
-        if (in0) a_next[i][1] = b3[at + 1];
-        a_next[i][2] = 0;
-        if (in0) a_next[i][2] = b3[at + 2];
-        a_next[i][3] = 0;
-        if (in0) a_next[i][3] = b3[at + 3];
-        a_next[i][4] = 0;
-        if (in0) a_next[i][4] = b3[at + 4];
+        const int from_here = a_map2[i];
+        const bool in0 = a_in[i] && (unsigned)(q0) < 10u && (unsigned)(q1) < 10u;
+        a_next[i][0] = 0.0f;
+        if (in0) {
+          a_next[i][0] = b3[from_here + 0];
+        }
+        a_next[i][1] = 0.0f;
+        if (in0) {
+          a_next[i][1] = b3[from_here + 1];
+        }
+        a_next[i][2] = 0.0f;
+        if (in0) {
+          a_next[i][2] = b3[from_here + 2];
+        }
+        a_next[i][3] = 0.0f;
+        if (in0) {
+          a_next[i][3] = b3[from_here + 3];
+        }
+        a_next[i][4] = 0.0f;
+        if (in0) {
+          a_next[i][4] = b3[from_here + 4];
+        }
       }
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 48 + (thread + i * 256) % 48;
-        const int at = b_map0[i] + 3 * (k / 5) + 27 * (k % 5);
+        const int from_here = b_map0[i] + 3 * (k / 5) + 27 * (k % 5);
         const bool in0 = b_in[i] && k < k_end;
-        b_next[i][0] = 0;
-        if (in0) b_next[i][0] = b1[at + 0];
-        b_next[i][1] = 0;
-        if (in0) b_next[i][1] = b1[at + 1];
-        b_next[i][2] = 0;
-        if (in0) b_next[i][2] = b1[at + 2];
+        b_next[i][0] = 0.0f;
+        if (in0) {
+          b_next[i][0] = b1[from_here + 0];
+        }
+        b_next[i][1] = 0.0f;
+        if (in0) {
+          b_next[i][1] = b1[from_here + 1];
+        }
+        b_next[i][2] = 0.0f;
+        if (in0) {
+          b_next[i][2] = b1[from_here + 2];
+        }
       }
     }
     const int k_count = min(k_end - k0, 48);
@@ -408,17 +513,18 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
   const int k_first = part * 400;
   const int k_end = min(k_first + 400, 400);
   for (int at = thread; at < 128; at += 256) {
-    shared[5 + at * 20] = 0;
-    shared[6 + at * 20] = 0;
-    shared[7 + at * 20] = 0;
-    shared[8 + at * 20] = 0;
-    shared[9 + at * 20] = 0;
-    shared[10 + at * 20] = 0;
-    shared[11 + at * 20] = 0;
-    shared[12 + at * 20] = 0;
-    shared[13 + at * 20] = 0;
-    shared[14 + at * 20] = 0;
-    shared[15 + at * 20] = 0;
+    float* const to = shared + at * 20;
+    to[5] = 0.0f;
+    to[6] = 0.0f;
+    to[7] = 0.0f;
+    to[8] = 0.0f;
+    to[9] = 0.0f;
+    to[10] = 0.0f;
+    to[11] = 0.0f;
+    to[12] = 0.0f;
+    to[13] = 0.0f;
+    to[14] = 0.0f;
+    to[15] = 0.0f;
   }
   float a_next[1][5];
   bool a_in[1];
@@ -450,18 +556,28 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
   for (int i = 0; i < 1; ++i) {
     const int k = k_first + (thread + i * 256) % 128;
-    const int at = a_map0[i] + 5 * k;
+    const int from_here = a_map0[i] + 5 * k;
     const bool in0 = a_in[i] && k < k_end;
-    a_next[i][0] = 0;
-    if (in0) a_next[i][0] = b3[at + 0];
-    a_next[i][1] = 0;
-    if (in0) a_next[i][1] = b3[at + 1];
-    a_next[i][2] = 0;
-    if (in0) a_next[i][2] = b3[at + 2];
-    a_next[i][3] = 0;
-    if (in0) a_next[i][3] = b3[at + 3];
-    a_next[i][4] = 0;
-    if (in0) a_next[i][4] = b3[at + 4];
+    a_next[i][0] = 0.0f;
+    if (in0) {
+      a_next[i][0] = b3[from_here + 0];
+    }
+    a_next[i][1] = 0.0f;
+    if (in0) {
+      a_next[i][1] = b3[from_here + 1];
+    }
+    a_next[i][2] = 0.0f;
+    if (in0) {
+      a_next[i][2] = b3[from_here + 2];
+    }
+    a_next[i][3] = 0.0f;
+    if (in0) {
+      a_next[i][3] = b3[from_here + 3];
+    }
+    a_next[i][4] = 0.0f;
+    if (in0) {
+      a_next[i][4] = b3[from_here + 4];
+    }
   }
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
@@ -495,18 +611,28 @@ extern "C" __global__ void __launch_bounds__(256, 2) k3(
 #pragma unroll
       for (int i = 0; i < 1; ++i) {
         const int k = k0 + 128 + (thread + i * 256) % 128;
-        const int at = a_map0[i] + 5 * k;
+        const int from_here = a_map0[i] + 5 * k;
         const bool in0 = a_in[i] && k < k_end;
-        a_next[i][0] = 0;
-        if (in0) a_next[i][0] = b3[at + 0];
-        a_next[i][1] = 0;
-        if (in0) a_next[i][1] = b3[at + 1];
-        a_next[i][2] = 0;
-        if (in0) a_next[i][2] = b3[at + 2];
-        a_next[i][3] = 0;
-        if (in0) a_next[i][3] = b3[at + 3];
-        a_next[i][4] = 0;
-        if (in0) a_next[i][4] = b3[at + 4];
+        a_next[i][0] = 0.0f;
+        if (in0) {
+          a_next[i][0] = b3[from_here + 0];
+        }
+        a_next[i][1] = 0.0f;
+        if (in0) {
+          a_next[i][1] = b3[from_here + 1];
+        }
+        a_next[i][2] = 0.0f;
+        if (in0) {
+          a_next[i][2] = b3[from_here + 2];
+        }
+        a_next[i][3] = 0.0f;
+        if (in0) {
+          a_next[i][3] = b3[from_here + 3];
+        }
+        a_next[i][4] = 0.0f;
+        if (in0) {
+          a_next[i][4] = b3[from_here + 4];
+        }
       }
 #pragma unroll
       for (int i = 0; i < 8; ++i) {

@@ -157,7 +157,38 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let v1: vec4<f32> = b3[(g1_first) / 4];
     let e3: f32 = 0.0f;
     var s0: vec4<f32> = vec4<f32>();
-    for (var part: i32 = 0; part < 4; part += 1) {
+    {
+      const part: i32 = 0;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = v1[part];
+      let e2: f32 = e0 + e1;
+      let e4: bool = e2 <= e3;
+      let e5: f32 = select(e2, e3, e4);
+      s0[part] = e5;
+    }
+    {
+      const part: i32 = 1;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = v1[part];
+      let e2: f32 = e0 + e1;
+      let e4: bool = e2 <= e3;
+      let e5: f32 = select(e2, e3, e4);
+      s0[part] = e5;
+    }
+    {
+      const part: i32 = 2;
+      let g1: i32 = g1_first + part;
+      let e0: f32 = c0[part];
+      let e1: f32 = v1[part];
+      let e2: f32 = e0 + e1;
+      let e4: bool = e2 <= e3;
+      let e5: f32 = select(e2, e3, e4);
+      s0[part] = e5;
+    }
+    {
+      const part: i32 = 3;
       let g1: i32 = g1_first + part;
       let e0: f32 = c0[part];
       let e1: f32 = v1[part];

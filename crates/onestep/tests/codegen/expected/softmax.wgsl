@@ -16,7 +16,14 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     for (var row: i32 = lane; row < 50; row += 32) {
       let r0_first: i32 = row * 2;
       let v0: vec2<f32> = b0[(100 * g0 + r0_first) / 2];
-      for (var part: i32 = 0; part < 2; part += 1) {
+      {
+        const part: i32 = 0;
+        let r0: i32 = r0_first + part;
+        let e0: f32 = v0[part];
+        c0 = larger(c0, e0);
+      }
+      {
+        const part: i32 = 1;
         let r0: i32 = r0_first + part;
         let e0: f32 = v0[part];
         c0 = larger(c0, e0);
@@ -50,7 +57,16 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       let r0_first: i32 = row * 2;
       let v0: vec2<f32> = b0[(100 * g0 + r0_first) / 2];
       let e1: f32 = c1;
-      for (var part: i32 = 0; part < 2; part += 1) {
+      {
+        const part: i32 = 0;
+        let r0: i32 = r0_first + part;
+        let e0: f32 = v0[part];
+        let e2: f32 = e0 - e1;
+        let e3: f32 = exp(e2);
+        c2 = c2 + e3;
+      }
+      {
+        const part: i32 = 1;
         let r0: i32 = r0_first + part;
         let e0: f32 = v0[part];
         let e2: f32 = e0 - e1;
@@ -85,7 +101,17 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       let e1: f32 = c1;
       let e4: f32 = c3;
       var s0: vec2<f32> = vec2<f32>();
-      for (var part: i32 = 0; part < 2; part += 1) {
+      {
+        const part: i32 = 0;
+        let r0: i32 = r0_first + part;
+        let e0: f32 = v0[part];
+        let e2: f32 = e0 - e1;
+        let e3: f32 = exp(e2);
+        let e5: f32 = quotient(e3, e4);
+        s0[part] = e5;
+      }
+      {
+        const part: i32 = 1;
         let r0: i32 = r0_first + part;
         let e0: f32 = v0[part];
         let e2: f32 = e0 - e1;
