@@ -110,7 +110,8 @@ pub fn scratch_bytes(plan: &Plan, kernels: &Range<usize>, tiling: Tiling) -> usi
 /// The nest that is printed by tiles, if one is.
 fn tiled<'a>(plan: &'a Plan, kernels: &Range<usize>) -> Option<(&'a LoopKernel, Contraction<'a>)> {
     let [Kernel { kind: KernelKind::Loop(nest), .. }] = &plan.kernels[kernels.clone()] else { return None };
-    let by_tiles = nest.schedule.workers.are_tiles() && !printer::is_wide(plan, [nest].into_iter(), 1 << 16);
+    let by_tiles =
+        nest.schedule.workers.are_tiles() && !printer::is_wide(plan, [nest].into_iter(), 1 << 16, &cuda::Cuda);
     Some((nest, nest.contraction().filter(|_| by_tiles)?))
 }
 

@@ -27,7 +27,7 @@ pub(super) fn print(
     let island = members.len() > 1;
     let blocks = if island { 1 } else { nests().map(blocks).max().unwrap_or(1) };
     let groups = spread(blocks, dialect.most_groups());
-    let wide = is_wide(plan, nests(), groups.iter().product::<usize>() * threads);
+    let wide = is_wide(plan, nests(), groups.iter().product::<usize>() * threads, dialect);
     if wide && !dialect.has_wide() {
         return Err(Error::unsupported(format!(
             "counts elements beyond 2^31, which {} has no integers for; make the batch or the tensors smaller",
@@ -86,7 +86,7 @@ pub(super) fn phase_of_one(
     let phase = &kernel.phases[phase];
     let axis = kernel.vector_axis(phase);
     let (varies, lets_vary) = varying(phase, axis, true);
-    let (ranges, ahead) = (Ranges::new(kernel, phase), axis.is_some());
+    let (ranges, ahead) = (Ranges::new(kernel, phase, !dialect.has_wide()), axis.is_some());
     let mut cx = Context { kernel, phase, ranges, axis, varies, lets_vary, carries: ahead, ahead, live: None };
     printer.body(&mut cx);
     printer.text
@@ -123,7 +123,12 @@ pub(super) fn refuse_f64<'a>(
 }
 
 /// Whether some index or count does not fit 32 bits.
-pub(super) fn is_wide<'a>(plan: &Plan, nests: impl Iterator<Item = &'a LoopKernel>, threads: usize) -> bool {
+pub(super) fn is_wide<'a>(
+    plan: &Plan,
+    nests: impl Iterator<Item = &'a LoopKernel>,
+    threads: usize,
+    dialect: &dyn Dialect,
+) -> bool {
     let beyond = |n: usize| i32::try_from(n).is_err();
     beyond(threads)
         || nests.into_iter().any(|k| {
@@ -132,7 +137,7 @@ pub(super) fn is_wide<'a>(plan: &Plan, nests: impl Iterator<Item = &'a LoopKerne
                 || beyond(k.points())
                 || beyond(k.longest_row() + threads)
                 || buffers.into_iter().any(|b| beyond(plan.buffer(b).len))
-                || k.phases.iter().any(|p| !Ranges::new(k, p).all_fit())
+                || k.phases.iter().any(|p| !Ranges::new(k, p, !dialect.has_wide()).all_fit())
         })
 }
 
@@ -305,7 +310,7 @@ impl<'a> Printer<'a> {
         // A thread that takes several points at once keeps the carries of each.
         let carries = axis.is_some() && s.workers.are_alone() && kernel.phases.iter().any(folds);
         let (varies, lets_vary) = varying(phase, axis, carries);
-        let ranges = Ranges::new(kernel, phase);
+        let ranges = Ranges::new(kernel, phase, !self.dialect.has_wide());
         let mut cx = Context { kernel, phase, ranges, axis, varies, lets_vary, carries, ahead: axis.is_some(), live };
         self.begin_folds(phase, if carries { s.vector } else { 1 });
         let start = self.depth;
@@ -498,7 +503,11 @@ impl<'a> Printer<'a> {
                 _ if cx.axis.is_some() && cx.lets_vary[*next] == cx.ahead => None,
                 Let::Value(e) => {
                     let dtype = cx.phase.body[e.index()].dtype;
-                    Some(self.dialect.as_index(dtype, &name(*e), self.wide))
+                    let value = self.dialect.as_index(dtype, &name(*e), self.wide);
+                    Some(match cx.ranges.clamp(*next) {
+                        Some((low, high)) => format!("clamp({value}, {low}, {high})"),
+                        None => value,
+                    })
                 }
                 Let::Div(a, by) => Some(self.quotient(cx, a, *by, false)),
                 Let::Rem(a, by) => Some(self.quotient(cx, a, *by, true)),
@@ -564,12 +573,18 @@ impl<'a> Printer<'a> {
             Expr::Load(l) => {
                 let slot = self.slot(l.buffer);
                 let fill = d.literal(dtype, l.fill);
+                let never = |g: &Guard| {
+                    let (low, high) = cx.ranges.of(&g.expr);
+                    high < g.low || low >= g.high
+                };
                 match cx.axis {
                     Some(axis) if is_vector(&l.index, &l.guards, axis, width) => {
                         let part = d.vector_get(slot, width, &format!("v{i}"), "part");
                         let guarded = self.guards(cx, &l.guards).is_some();
                         if guarded { d.select(&format!("in{i}"), &part, &fill) } else { part }
                     }
+                    // Its place may be one that no language takes.
+                    _ if l.guards.iter().any(never) => fill,
                     _ => match self.guards(cx, &l.guards) {
                         None => d.load(slot, &self.affine(cx, &l.index)),
                         Some(condition) => {
