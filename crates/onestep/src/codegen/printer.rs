@@ -1,6 +1,8 @@
 //! The printer: grid points, phases, folds and expressions of loop kernels in a dialect's words. Names are
 //! those of the plan's text form: `g`, `r` and `l` for loop variables, `e` for expressions, `c` for carries.
 
+mod together;
+
 use std::collections::BTreeSet;
 
 use super::bindings::{self, Bindings, Slot, overlap};
@@ -13,6 +15,7 @@ use crate::ir::{ArgOp, Binary, DType, ReduceOp};
 use crate::plan::{
     Affine, BufferId, Expr, ExprId, Fold, Guard, Let, LoopKernel, Out, Phase, Plan, Typed, Var, Workers, is_vector,
 };
+use together::{draws_together, varying, vector_stores};
 
 /// Prints kernels (with their numbers) as one that `threads` threads of a workgroup run.
 pub(super) fn print(
@@ -766,60 +769,4 @@ fn folding(op: ReduceOp) -> Binary {
 /// Whether a kernel reads memory that it writes.
 fn updates(plan: &Plan, kernel: &LoopKernel) -> bool {
     kernel.loads().any(|l| kernel.stores().any(|s| overlap(plan, l.buffer, s.0)))
-}
-
-/// Stores of several elements at once: number among the outs, buffer and index.
-fn vector_stores<'a>(cx: &Context<'a>) -> Vec<(usize, BufferId, &'a Affine)> {
-    let outs = cx.phase.outs.iter().enumerate();
-    outs.filter_map(|(i, o)| match o {
-        Out::Store { buffer, index, .. } => {
-            let together = is_vector(index, &[], cx.axis?, cx.kernel.schedule.vector);
-            together.then_some((i, *buffer, index))
-        }
-        Out::Reduce { .. } => None,
-    })
-    .collect()
-}
-
-/// Whether the four words of one random block are those of the four elements taken at once.
-fn draws_together(cx: &Context, typed: &Typed) -> bool {
-    let Expr::Random { seed, step, index, .. } = &typed.expr else { return false };
-    let still = [seed[0], seed[1], *step].iter().all(|e| !cx.varies[e.index()]);
-    still && cx.kernel.schedule.vector == 4 && cx.axis.is_some_and(|axis| is_vector(index, &[], axis, 4))
-}
-
-/// Which expressions and derived variables of a phase depend on a variable, or on carries where each element has its
-/// own.
-fn varying(phase: &Phase, axis: Option<Var>, carries: bool) -> (Vec<bool>, Vec<bool>) {
-    let (mut varies, mut lets_vary) = (vec![false; phase.body.len()], vec![false; phase.lets.len()]);
-    let Some(axis) = axis else { return (varies, lets_vary) };
-    // Derived variables and expressions depend on each other's earlier ones only: this many rounds suffice.
-    for _ in 0..=phase.lets.len() {
-        let moves = |a: &Affine, lets: &[bool]| {
-            a.terms.iter().any(|t| t.0 == axis || matches!(t.0, Var::Let(l) if lets[l as usize]))
-        };
-        for (i, typed) in phase.body.iter().enumerate() {
-            let guarded = |guards: &[Guard]| guards.iter().any(|g| moves(&g.expr, &lets_vary));
-            let maps = match &typed.expr {
-                Expr::Load(l) => moves(&l.index, &lets_vary) || guarded(&l.guards),
-                Expr::Within(guards) => guarded(guards),
-                Expr::Index(a) | Expr::Random { index: a, .. } => moves(a, &lets_vary),
-                Expr::Carry(_) => carries,
-                Expr::Const(_)
-                | Expr::Unary(..)
-                | Expr::Binary(..)
-                | Expr::Compare(..)
-                | Expr::Select(..)
-                | Expr::Cast(_) => false,
-            };
-            varies[i] = maps || typed.expr.operands().iter().any(|e| varies[e.index()]);
-        }
-        for (i, l) in phase.lets.iter().enumerate() {
-            lets_vary[i] = match l {
-                Let::Div(a, _) | Let::Rem(a, _) => moves(a, &lets_vary),
-                Let::Value(e) => varies[e.index()],
-            };
-        }
-    }
-    (varies, lets_vary)
 }
