@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod cuda;
 mod host;
 pub mod memory;
+mod pooled;
 pub mod reference;
 mod wgpu;
 

@@ -2,8 +2,8 @@
 //! all of it up by columns, as the mask of a ReLU's gradient and the gradient of the bias before it, become one, and the
 //! buffer is not read again. For targets with workgroups, where such buffers are far larger than any cache.
 
-use super::merge::union;
-use crate::plan::{Affine, BufferId, ExprId, Kernel, KernelKind, LoopKernel, Out, Phase, Plan, Target, Var};
+use super::merge::in_place_of;
+use crate::plan::{Affine, BufferId, ExprId, KernelKind, LoopKernel, Out, Phase, Plan, Target, Var};
 
 /// Points that the sum must have for each that keeps the device busy. Each walks its part alone and waits for memory at
 /// every step, where the maker has a thread for each element.
@@ -19,12 +19,7 @@ pub(super) fn absorb(plan: &mut Plan, target: &Target) {
         match pair(plan, sum, target) {
             Some((maker, kernel)) => {
                 let [first, second] = [maker, sum].map(|k| &plan.kernels[k]);
-                plan.kernels[maker] = Kernel {
-                    scopes: union(&first.scopes, &second.scopes),
-                    kind: KernelKind::Loop(kernel),
-                    signals: union(&first.signals, &second.signals),
-                    waits: union(&first.waits, &second.waits),
-                };
+                plan.kernels[maker] = in_place_of([first, second], kernel);
                 plan.kernels.remove(sum);
             }
             None => sum += 1,

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::schedule::{Dependencies, Uses};
+use super::schedule::{Dependencies, Order, Uses};
 use super::workers::{in_one_workgroup, largest_workgroup};
 use crate::plan::{KernelKind, LoopKernel, Place, Plan, Target};
 
@@ -14,6 +14,9 @@ pub(super) fn mark(plan: &mut Plan, target: &Target) {
     if target.island_work == 0 {
         return;
     }
+    // Kernels change places within a run alone, so that what is behind it stays as it was.
+    let dependencies = Dependencies::new(plan, &Uses::of_all(plan));
+    let order = dependencies.order();
     let mut start = 0;
     while start < plan.kernels.len() {
         let run = run_from(plan, start, target);
@@ -21,7 +24,7 @@ pub(super) fn mark(plan: &mut Plan, target: &Target) {
         if run.len() < 2 {
             continue;
         }
-        let waited_for = if target.side_by_side { waited_for_first(plan, &run) } else { run.end };
+        let waited_for = if target.side_by_side { waited_for_first(plan, &order, &run) } else { run.end };
         for island in [run.start..waited_for, waited_for..run.end] {
             if island.len() > 1 {
                 schedule(plan, &island, target);
@@ -33,10 +36,7 @@ pub(super) fn mark(plan: &mut Plan, target: &Target) {
 
 /// Puts those of a run that the next kernel waits for before the others: the end of the former. What is behind a run is
 /// mostly the long way of the step, and numbers for the host, say, need not hold it up.
-fn waited_for_first(plan: &mut Plan, run: &Range<usize>) -> usize {
-    let uses = Uses::of_all(plan);
-    let dependencies = Dependencies::new(plan, &uses);
-    let order = dependencies.order();
+fn waited_for_first(plan: &mut Plan, order: &Order, run: &Range<usize>) -> usize {
     let waits = |next: &usize| run.clone().any(|member| order.has_path(member, *next));
     let Some(next) = (run.end..plan.kernels.len()).find(waits) else { return run.end };
     let (first, rest): (Vec<usize>, Vec<usize>) = run.clone().partition(|&member| order.has_path(member, next));

@@ -58,12 +58,7 @@ impl<'a> Merger<'a> {
     fn merge_all(&mut self, pairs: Pairs) {
         while let Some((a, b, kernel)) = self.find(pairs) {
             let [first, second] = [a, b].map(|k| &self.plan.kernels[k]);
-            self.plan.kernels[b] = Kernel {
-                scopes: union(&first.scopes, &second.scopes),
-                kind: KernelKind::Loop(kernel),
-                signals: union(&first.signals, &second.signals),
-                waits: union(&first.waits, &second.waits),
-            };
+            self.plan.kernels[b] = in_place_of([first, second], kernel);
             self.uses[b] = Uses::of(self.plan, &self.plan.kernels[b]);
             self.names[b] = self.next_name;
             self.next_name += 1;
@@ -142,8 +137,18 @@ impl<'a> Merger<'a> {
     }
 }
 
+/// A loop nest that does what two kernels did.
+pub(super) fn in_place_of([first, second]: [&Kernel; 2], nest: LoopKernel) -> Kernel {
+    Kernel {
+        scopes: union(&first.scopes, &second.scopes),
+        kind: KernelKind::Loop(nest),
+        signals: union(&first.signals, &second.signals),
+        waits: union(&first.waits, &second.waits),
+    }
+}
+
 /// Both sorted lists as one.
-pub(super) fn union<T: Ord + Clone>(a: &[T], b: &[T]) -> Vec<T> {
+fn union<T: Ord + Clone>(a: &[T], b: &[T]) -> Vec<T> {
     let mut all = [a, b].concat();
     all.sort_unstable();
     all.dedup();
@@ -554,7 +559,7 @@ fn redirected(plan: &Plan, copy: usize) -> Option<(usize, BufferId, i64)> {
 }
 
 /// Removes stores to the arena that nobody reads, the expressions they needed, and kernels left empty.
-pub(super) fn drop_dead_stores(plan: &mut Plan) {
+fn drop_dead_stores(plan: &mut Plan) {
     loop {
         let mut read = vec![false; plan.buffers.len()];
         plan.kernels.iter().flat_map(Kernel::reads).for_each(|b| read[b.index()] = true);

@@ -3,7 +3,7 @@
 //! and the step is a kernel shorter. Only for devices to which a kernel is a launch.
 
 use super::collapse::collapse;
-use super::merge::{drop_dead_stores, union};
+use super::merge::in_place_of;
 use super::schedule::{Dependencies, Uses};
 use crate::plan::{Affine, BufferId, Kernel, KernelKind, LoopKernel, Out, Place, Plan, Target, Var};
 
@@ -19,7 +19,6 @@ pub(super) fn spread(plan: &mut Plan, target: &Target) {
             None => at += 1,
         }
     }
-    drop_dead_stores(plan);
 }
 
 /// The plan's kernels without the one at `at`, which the writers of a buffer that it alone reads do instead.
@@ -31,35 +30,30 @@ fn spread_one(plan: &Plan, at: usize) -> Option<Vec<Kernel>> {
     if map.grid.len() != 1 || !phase.reduce.is_empty() || !phase.lets.is_empty() {
         return None;
     }
-    let own = Affine::var(Var::Grid(0), 1);
-    phase.loads().find_map(|load| {
-        let whole = load.index == own && load.guards.is_empty() && plan.buffer(load.buffer).len == map.points();
-        whole.then(|| spread_over(plan, at, &map, load.buffer)).flatten()
-    })
+    phase.loads().find_map(|load| spread_over(plan, at, &map, load.buffer))
 }
 
-/// The same for one buffer, of which the map reads its own element at each point.
+/// The same for one buffer, if the map reads its own element at each point and the buffer has no others.
 fn spread_over(plan: &Plan, at: usize, map: &LoopKernel, buffer: BufferId) -> Option<Vec<Kernel>> {
     let alone = |(k, kernel): (usize, &Kernel)| k == at || !kernel.reads().contains(&buffer);
-    let reads_own = map.loads().filter(|l| l.buffer == buffer).all(|l| l.index == Affine::var(Var::Grid(0), 1));
+    let own = Affine::var(Var::Grid(0), 1);
+    let reads_own = map.loads().filter(|l| l.buffer == buffer).all(|l| l.index == own && l.guards.is_empty());
+    let whole = plan.buffer(buffer).len == map.points();
     let is_intermediate = matches!(plan.buffer(buffer).place, Place::Arena(_));
-    if !is_intermediate || !reads_own || !plan.kernels.iter().enumerate().all(alone) {
+    if !is_intermediate || !whole || !reads_own || !plan.kernels.iter().enumerate().all(alone) {
         return None;
     }
     let mut kernels = plan.kernels.clone();
     let mut covered = 0;
     for kernel in kernels.iter_mut().filter(|kernel| kernel.writes().contains(&buffer)) {
-        let KernelKind::Loop(writer) = &mut kernel.kind else { return None };
+        let KernelKind::Loop(writer) = &kernel.kind else { return None };
         covered += writer.points();
-        *writer = ended_by(writer, map, buffer)?;
-        kernel.scopes = union(&kernel.scopes, &plan.kernels[at].scopes);
-        kernel.signals = union(&kernel.signals, &plan.kernels[at].signals);
-        kernel.waits = union(&kernel.waits, &plan.kernels[at].waits);
+        *kernel = in_place_of([kernel, &plan.kernels[at]], ended_by(writer, map, buffer)?);
     }
     kernels.remove(at);
     let plan = Plan { buffers: plan.buffers.clone(), kernels, ..Plan::default() };
-    let whole = covered == map.points() && !Dependencies::new(&plan, &Uses::of_all(&plan)).has_circle();
-    whole.then_some(plan.kernels)
+    let ordered = || !Dependencies::new(&plan, &Uses::of_all(&plan)).has_circle();
+    (covered == map.points() && ordered()).then_some(plan.kernels)
 }
 
 /// The writer of a segment, which goes on with what the map does at the segment's points instead of storing it.

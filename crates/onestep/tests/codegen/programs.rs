@@ -5,7 +5,7 @@ use onestep::ir::{ConvSpec, DType, Graph, Literal, NodeId, Op};
 use onestep::nn::loss::{Loss, sparse_cross_entropy};
 use onestep::passes::{Passes, compile};
 use onestep::plan::{Plan, Target};
-use onestep::testing::{OpCase, fill, gpu};
+use onestep::testing::{MOMENTUM_OF_A_LAYER, OpCase, fill, gpu};
 use onestep::trace::{Mode, Tensor, Trace};
 
 /// What a graph compiles to.
@@ -227,37 +227,7 @@ pub fn adam() -> OpCase {
 
 /// A layer's gradients, and the step of SGD with momentum that ends the kernels which compute them.
 pub fn momentum_of_a_layer() -> OpCase {
-    let graph = Graph::parse(
-        r#"graph {
-  state s0 "params": f32[112]
-  state s1 "momentum": f32[112]
-  %0: f32[112] = state s0
-  %1: f32[112] = state s1
-  %2: f32[16,24] = input "x"
-  %3: f32[16,4] = input "dy"
-  %4: f32[96] = slice(%0) {start=[0],stop=[96]}
-  %5: f32[4,24] = reshape(%4)
-  %6: f32[16,24] = dot(%3, %5)
-  %7: f32[4,16] = permute(%3) {perm=[1,0]}
-  %8: f32[4,24] = dot(%7, %2)
-  %9: f32[96] = reshape(%8)
-  %10: f32[4] = sum(%3) {axes=[0]}
-  %11: f32[] = constant {value=0}
-  %12: f32[1] = reshape(%11)
-  %13: f32[12] = broadcast(%12)
-  %14: f32[112] = concat(%9, %10, %13) {axis=0}
-  %15: f32[] = constant {value=0.5}
-  %16: f32[1] = reshape(%15)
-  %17: f32[112] = broadcast(%16)
-  %18: f32[112] = mul(%1, %17)
-  %19: f32[112] = add(%18, %14)
-  %20: f32[112] = sub(%0, %19)
-  return %6 as "dx"
-  update s0 = %20
-  update s1 = %19
-}"#,
-    );
-    case("momentum of a layer", graph.unwrap(), 64)
+    case("momentum of a layer", Graph::parse(MOMENTUM_OF_A_LAYER).unwrap(), 64)
 }
 
 /// Dropout over an activation that is large enough for vectors.

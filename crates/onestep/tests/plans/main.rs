@@ -1,6 +1,7 @@
 //! Passes as text in, text out: what small graphs compile to. `UPDATE_EXPECT=1 cargo test` blesses.
 
 mod devices;
+mod libraries;
 
 use expect_test::{Expect, expect};
 use onestep::ir::Graph;

@@ -13,15 +13,15 @@ mod program;
 mod tune;
 mod turns;
 
-use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::cache::Cache;
-use super::memory::{Block, Pool, Purpose, Ring, Statistics, rounded};
-use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, download_now, planned_blocks};
+use super::memory::{Block, Pool, Ring, Statistics, rounded};
+use super::pooled::{Pooled, PooledMemory, state_bytes};
+use super::{Backend, Executable, Memory, Pending, download_now, planned_blocks};
 use crate::codegen;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ir::{DType, Graph, Lender, Literal};
 use crate::plan::{Buffer, Peaks, Place, Plan, Target};
 use blas::Blas;
@@ -108,12 +108,6 @@ impl Shared {
         Ok(self.dnn.get_or_init(|| dnn))
     }
 
-    /// Writes the first bytes of a block, in order with all other work.
-    fn upload(&self, bytes: &[u8], block: &Block<GpuMemory>) -> Result<()> {
-        // SAFETY: the pool does not hand the block out again before what is in the queue of work.
-        unsafe { self.upload_in(Queue::Work, bytes, block) }.map(|_| ())
-    }
-
     /// Writes the first bytes of a block, in order with a queue, and says when they are there; `None` where there is
     /// none.
     ///
@@ -144,16 +138,42 @@ impl Shared {
             None => unsafe { self.upload_in(Queue::Copies, value.bytes(), block) },
         }
     }
+}
 
-    /// Reads a whole block, after all other work.
+impl Pooled for Shared {
+    type Raw = GpuMemory;
+
+    fn pool(&self) -> &Pool<GpuMemory> {
+        &self.pool
+    }
+
+    fn upload(&self, bytes: &[u8], block: &Block<GpuMemory>) -> Result<()> {
+        // SAFETY: the pool does not hand the block out again before what is in the queue of work.
+        unsafe { self.upload_in(Queue::Work, bytes, block) }.map(|_| ())
+    }
+
     fn download(&self, block: &Block<GpuMemory>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; block.bytes()];
         let from = *block.raw();
-        // SAFETY: as above.
+        // SAFETY: the range lies in the block, which the pool does not hand out again before what is in the queue of work.
         let copy =
             |slot: &mut Pinned, range: Range<usize>| unsafe { slot.download(from + range.start as u64, range.len()) };
         self.ring()?.download(&mut bytes, copy)?;
         Ok(bytes)
+    }
+
+    unsafe fn copy(
+        &self,
+        onto: &Block<GpuMemory>,
+        at: usize,
+        from: &Block<GpuMemory>,
+        range: Range<usize>,
+    ) -> Result<bool> {
+        let (first, to) = (*from.raw() + range.start as u64, *onto.raw() + at as u64);
+        // SAFETY: the caller answers for the ranges, and the pool does not hand the blocks out again before the copy in
+        // the queue.
+        unsafe { self.gpu.copy(first, to, range.len()) }?;
+        Ok(true)
     }
 }
 
@@ -209,10 +229,7 @@ impl Backend for Cuda {
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
-        let bytes = elements.checked_mul(dtype.size());
-        let bytes = bytes.ok_or_else(|| Error::memory(format!("no memory holds {elements} elements of {dtype}")))?;
-        let block = self.0.pool.zeroed(bytes, Purpose::State)?;
-        Ok(Memory::new(CudaMemory { block, shared: self.0.clone() }))
+        PooledMemory::zeroed(&self.0, state_bytes(dtype, elements)?)
     }
 
     fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
@@ -229,8 +246,8 @@ impl Backend for Cuda {
     }
 
     fn download_later(&self, memory: &[&Memory]) -> Result<Box<dyn Pending>> {
-        let states = memory.iter().map(|m| m.downcast::<CudaMemory>()).collect::<Result<Vec<_>>>()?;
-        if states.iter().any(|state| !Arc::ptr_eq(&state.shared, &self.0)) {
+        let states = memory.iter().map(|m| m.downcast::<PooledMemory<Shared>>()).collect::<Result<Vec<_>>>()?;
+        if !states.iter().all(|state| state.is_of(&self.0)) {
             return download_now(memory);
         }
         let parts: Vec<(u64, usize)> = states.iter().map(|s| (*s.block.raw(), s.block.bytes())).collect();
@@ -263,43 +280,5 @@ impl Backend for Cuda {
     fn limit_memory(&self, bytes: usize) -> Result<()> {
         self.0.pool.set_limit(Some(bytes));
         Ok(())
-    }
-}
-
-/// A state on a GPU.
-struct CudaMemory {
-    block: Block<GpuMemory>,
-    shared: Arc<Shared>,
-}
-
-impl StateMemory for CudaMemory {
-    fn upload(&self, bytes: &[u8]) -> Result<()> {
-        check_state(self.block.bytes(), bytes)?;
-        self.shared.upload(bytes, &self.block)
-    }
-
-    fn download(&self) -> Result<Vec<u8>> {
-        self.shared.download(&self.block)
-    }
-
-    fn bytes(&self) -> usize {
-        self.block.bytes()
-    }
-
-    fn copy_from(&self, at: usize, source: &dyn StateMemory, from: Range<usize>) -> Result<bool> {
-        let source = source.as_any().downcast_ref::<CudaMemory>();
-        let Some(source) = source.filter(|source| Arc::ptr_eq(&source.shared, &self.shared)) else {
-            return Ok(false);
-        };
-        assert!(from.end <= source.bytes() && at + from.len() <= self.bytes(), "onestep bug: bytes {from:?}");
-        let (first, to) = (*source.block.raw() + from.start as u64, *self.block.raw() + at as u64);
-        // SAFETY: both ranges lie in blocks that the pool does not hand out again before the copy in the queue, and
-        // the two are distinct.
-        unsafe { self.shared.gpu.copy(first, to, from.len()) }?;
-        Ok(true)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

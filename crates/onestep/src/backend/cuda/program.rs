@@ -9,9 +9,10 @@ use super::dnn::{Convolution, Planned};
 use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Queue, Runnable};
 use super::hazards::{Touched, dependencies};
 use super::turns::Turns;
-use super::{CudaMemory, Shared, compiler};
+use super::{Shared, compiler};
 use crate::backend::memory::{Block, Purpose};
-use crate::backend::{Executable, Memory, check_input, state};
+use crate::backend::pooled::{Pooled, PooledMemory};
+use crate::backend::{Executable, Memory, check_input};
 use crate::codegen::{self, Binding, Bound, Language, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
@@ -290,16 +291,7 @@ impl Buffers {
                 }
                 Place::Output(i) => *all.outputs[*i].1.raw(),
                 Place::Arena(offset) => start + offset.unwrap_or(0) as u64,
-                Place::State(i) => {
-                    let memory = state(states, *i, buffer)?.downcast::<CudaMemory>()?;
-                    if !Arc::ptr_eq(&memory.shared, shared) {
-                        return Err(Error::device(
-                            "a state was allocated through another handle of the device than the program; use one \
-                             handle for both",
-                        ));
-                    }
-                    *memory.block.raw()
-                }
+                Place::State(i) => *PooledMemory::of_state(states, *i, buffer, shared)?.block.raw(),
                 Place::Constant(literal) => {
                     let block = shared.pool.uninitialised(literal.bytes().len(), Purpose::Constant)?;
                     shared.upload(literal.bytes(), &block)?;
@@ -435,9 +427,7 @@ impl Executable for Program {
     }
 
     fn read_output(&mut self, index: usize) -> Result<Literal> {
-        let output = self.outputs.get(index);
-        let (ty, block) = output.ok_or_else(|| Error::graph(format!("there is no output {index}")))?;
-        Literal::from_bytes(ty.dtype, &ty.shape, self.shared.download(block)?)
+        self.shared.output(&self.outputs, index)
     }
 
     fn wait(&mut self) -> Result<()> {

@@ -11,14 +11,14 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::memory::{Block, Pool, Purpose, Ring, Statistics, rounded};
-use super::{Backend, Executable, Memory, Pending, StateMemory, check_state, download_now, planned_blocks};
+use super::memory::{Block, Pool, Ring, Statistics, rounded};
+use super::pooled::{Pooled, PooledMemory, state_bytes};
+use super::{Backend, Executable, Memory, Pending, download_now, planned_blocks};
 use crate::codegen::{self, Tiling};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
 use gpu::Gpu;
@@ -119,20 +119,42 @@ impl Shared {
         let new = self.pool.staging(slots, bytes, |bytes| make(&self.gpu, bytes))?;
         Ok(ring.get_or_init(|| new))
     }
+}
 
-    /// Writes the first bytes of a block, behind all that was asked for so far.
+impl Pooled for Shared {
+    type Raw = GpuMemory;
+
+    fn pool(&self) -> &Pool<GpuMemory> {
+        &self.pool
+    }
+
     fn upload(&self, bytes: &[u8], block: &Block<GpuMemory>) -> Result<()> {
         assert!(bytes.len() <= block.bytes(), "onestep bug: {} bytes into {block:?}", bytes.len());
         let ring = self.made(&self.uploads, SLOTS, SLOT_BYTES, Mapped::for_uploads)?;
         ring.upload(bytes, |slot, range| slot.upload(block.raw(), range))
     }
 
-    /// Reads a whole block, behind all that was asked for so far.
     fn download(&self, block: &Block<GpuMemory>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; block.bytes()];
         let ring = self.made(&self.downloads, SLOTS, SLOT_BYTES, Mapped::for_downloads)?;
         ring.download(&mut bytes, |slot, range| slot.download(&[(block.raw(), range)]))?;
         Ok(bytes)
+    }
+
+    unsafe fn copy(
+        &self,
+        onto: &Block<GpuMemory>,
+        at: usize,
+        from: &Block<GpuMemory>,
+        range: Range<usize>,
+    ) -> Result<bool> {
+        // Copies take whole words.
+        if [at, range.start, range.len()].iter().any(|&n| n as u64 != memory::in_words(n)) {
+            return Ok(false);
+        }
+        let (first, to, len) = (range.start as u64, at as u64, range.len() as u64);
+        self.gpu.record(|encoder| encoder.copy_buffer_to_buffer(from.raw(), first, onto.raw(), to, len))?;
+        Ok(true)
     }
 }
 
@@ -166,11 +188,9 @@ impl Backend for Wgpu {
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
-        let bytes = elements.checked_mul(dtype.size());
-        let bytes = bytes.ok_or_else(|| Error::memory(format!("no memory holds {elements} elements of {dtype}")))?;
+        let bytes = state_bytes(dtype, elements)?;
         self.0.gpu.check_bound("a state", bytes)?;
-        let block = self.0.pool.zeroed(bytes, Purpose::State)?;
-        Ok(Memory::new(WgpuMemory { block, shared: self.0.clone() }))
+        PooledMemory::zeroed(&self.0, bytes)
     }
 
     fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {
@@ -185,17 +205,15 @@ impl Backend for Wgpu {
     }
 
     fn download_later(&self, memory: &[&Memory]) -> Result<Box<dyn Pending>> {
-        let states = memory.iter().map(|m| m.downcast::<WgpuMemory>()).collect::<Result<Vec<_>>>()?;
-        let here = |state: &&WgpuMemory| {
-            Arc::ptr_eq(&state.shared, &self.0) && state.bytes() as u64 == memory::in_words(state.bytes())
-        };
-        if !states.iter().all(here) {
+        let states = memory.iter().map(|m| m.downcast::<PooledMemory<Shared>>()).collect::<Result<Vec<_>>>()?;
+        let sizes = || states.iter().map(|state| state.block.bytes());
+        let whole = sizes().all(|bytes| bytes as u64 == memory::in_words(bytes));
+        if !whole || !states.iter().all(|state| state.is_of(&self.0)) {
             return download_now(memory);
         }
-        let bytes = states.iter().map(|state| state.bytes()).sum();
-        let parts: Vec<_> = states.iter().map(|state| (state.block.raw(), 0..state.bytes())).collect();
+        let parts: Vec<_> = states.iter().zip(sizes()).map(|(state, bytes)| (state.block.raw(), 0..bytes)).collect();
         let answers = self.0.made(&self.0.answers, ANSWERS, ANSWER_BYTES, Mapped::for_downloads)?;
-        match answers.request(bytes, |slot| slot.download(&parts))? {
+        match answers.request(sizes().sum(), |slot| slot.download(&parts))? {
             Some(answer) => {
                 self.0.gpu.flush()?;
                 Ok(Box::new(answer))
@@ -219,48 +237,5 @@ impl Backend for Wgpu {
     fn limit_memory(&self, bytes: usize) -> Result<()> {
         self.0.pool.set_limit(Some(bytes));
         Ok(())
-    }
-}
-
-/// A state on an adapter.
-struct WgpuMemory {
-    block: Block<GpuMemory>,
-    shared: Arc<Shared>,
-}
-
-impl StateMemory for WgpuMemory {
-    fn upload(&self, bytes: &[u8]) -> Result<()> {
-        check_state(self.block.bytes(), bytes)?;
-        self.shared.upload(bytes, &self.block)
-    }
-
-    fn download(&self) -> Result<Vec<u8>> {
-        self.shared.download(&self.block)
-    }
-
-    fn bytes(&self) -> usize {
-        self.block.bytes()
-    }
-
-    fn copy_from(&self, at: usize, source: &dyn StateMemory, from: Range<usize>) -> Result<bool> {
-        let source = source.as_any().downcast_ref::<WgpuMemory>();
-        let Some(source) = source.filter(|source| Arc::ptr_eq(&source.shared, &self.shared)) else {
-            return Ok(false);
-        };
-        assert!(from.end <= source.bytes() && at + from.len() <= self.bytes(), "onestep bug: bytes {from:?}");
-        // Copies take whole words.
-        if [at, from.start, from.len()].iter().any(|&n| n as u64 != memory::in_words(n)) {
-            return Ok(false);
-        }
-        let (first, to, len) = (from.start as u64, at as u64, from.len() as u64);
-        let copy = |encoder: &mut wgpu::CommandEncoder| {
-            encoder.copy_buffer_to_buffer(source.block.raw(), first, self.block.raw(), to, len);
-        };
-        self.shared.gpu.record(copy)?;
-        Ok(true)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

@@ -13,12 +13,13 @@ use wgpu::{
     QuerySetDescriptor, QueryType, ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages,
 };
 
+use super::Shared;
 use super::gpu::Gpu;
 use super::memory::{GpuMemory, in_words};
 use super::step::{Launch, Step};
-use super::{Shared, WgpuMemory};
 use crate::backend::memory::{Block, Purpose};
-use crate::backend::{Executable, Memory, check_input, state};
+use crate::backend::pooled::{Pooled, PooledMemory};
+use crate::backend::{Executable, Memory, check_input};
 use crate::codegen::{self, Access, Binding, Bound, Language, Source};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
@@ -216,16 +217,7 @@ impl Buffers {
                 Place::Input(i) => (all.inputs[*i].1.raw().clone(), 0),
                 Place::Output(i) => (all.outputs[*i].1.raw().clone(), 0),
                 Place::Arena(offset) => (all.arena.clone(), offset.unwrap_or(0)),
-                Place::State(i) => {
-                    let memory = state(states, *i, buffer)?.downcast::<WgpuMemory>()?;
-                    if !Arc::ptr_eq(&memory.shared, shared) {
-                        return Err(Error::device(
-                            "a state was allocated through another handle of the device than the program; use one \
-                             handle for both",
-                        ));
-                    }
-                    (memory.block.raw().clone(), 0)
-                }
+                Place::State(i) => (PooledMemory::of_state(states, *i, buffer, shared)?.block.raw().clone(), 0),
                 Place::Constant(literal) => {
                     let block = shared.pool.uninitialised(literal.bytes().len(), Purpose::Constant)?;
                     shared.upload(literal.bytes(), &block)?;
@@ -327,9 +319,7 @@ impl Executable for Program {
     }
 
     fn read_output(&mut self, index: usize) -> Result<Literal> {
-        let output = self.outputs.get(index);
-        let (ty, block) = output.ok_or_else(|| Error::graph(format!("there is no output {index}")))?;
-        Literal::from_bytes(ty.dtype, &ty.shape, self.shared.download(block)?)
+        self.shared.output(&self.outputs, index)
     }
 
     fn wait(&mut self) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ErrorKind;
+use crate::backend::memory::Purpose;
 use crate::ir::{Literal, Op, StateId, Type, Unary};
 use crate::passes::{Passes, compile};
 
