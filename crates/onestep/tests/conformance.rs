@@ -4,10 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use onestep::backend::Device;
-use onestep::ir::{Graph, Literal};
+use onestep::ir::{Graph, Literal, Op};
 use onestep::passes::{Passes, compile};
 use onestep::plan::Target;
-use onestep::testing::op_cases;
+use onestep::testing::{OpCase, op_cases};
 
 /// Compiles and runs a graph once: outputs and states after the step.
 fn run(
@@ -41,7 +41,10 @@ fn conforms(device: &Device, passes: Passes) {
 }
 
 fn conforms_as(device: &Device, target: &Target, passes: Passes) {
-    let cases = op_cases();
+    all_conform(op_cases(), device, target, passes);
+}
+
+fn all_conform(cases: Vec<OpCase>, device: &Device, target: &Target, passes: Passes) {
     let mut wrong = Vec::new();
     for case in &cases {
         // A panic must name its case too.
@@ -128,6 +131,24 @@ fn cuda_with_library_convolutions() {
         return println!("skipped: there is no cuDNN");
     }
     conforms_as(&gpu, &Target { library_convs: 1, library_filters: 0, ..target }, Passes::all());
+}
+
+/// Products and convolutions of f32 that may be rounded to TF32, of numbers that it holds: by libraries, and by tiles.
+#[test]
+fn cuda_in_tf32() {
+    let Some(gpu) = onestep::testing::cuda() else { return };
+    let gpu = gpu.allow_tf32(true);
+    let target = gpu.target();
+    let contracts =
+        |op: &Op| matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. });
+    // Where one contraction reads another's result, that is not among these numbers.
+    let alone = |case: &OpCase| case.graph.nodes().filter(|node| contracts(&node.1.op)).count() == 1;
+    let cases = || op_cases().into_iter().filter(alone).map(OpCase::coarse).collect::<Vec<_>>();
+    assert!(cases().len() > 20, "{} cases", cases().len());
+    for (dots, convs) in [(1.min(target.library_dots), 1.min(target.library_convs)), (0, 0)] {
+        let sizes = Target { library_tf32: 0, library_filters: 0, tile_work: 1, ..target.clone() };
+        all_conform(cases(), &gpu, &Target { library_dots: dots, library_convs: convs, ..sizes }, Passes::all());
+    }
 }
 
 /// What runs without cuDNN.

@@ -329,6 +329,7 @@ fn library(places: &Places, stored: &[bool], id: NodeId, out: BufferId) -> Optio
         operands: [read(0), read(1)],
         out: dense(out, node),
         epilogue: Epilogue::default(),
+        tf32: false,
     };
     Some(match &node.op {
         Op::Dot { ta, tb } => dot(places, stored, id, *ta, *tb, out),
@@ -389,5 +390,6 @@ fn dot(places: &Places, stored: &[bool], id: NodeId, ta: bool, tb: bool, out: Bu
         rhs: matrix(1, tb),
         out,
         epilogue: Epilogue::default(),
+        tf32: false,
     }
 }

@@ -1,15 +1,16 @@
 //! Turns library calls that a device has no use for into loop nests, which fuse with their neighbours and join
 //! islands: running and scattered sums, and contractions that are small or that its library does not take.
 
-use crate::ir::DType;
 use crate::plan::{ConvDirection, KernelKind, LibraryKernel, Plan, Target};
 
 /// Replaces them all.
 pub(super) fn replace(plan: &mut Plan, target: &Target) {
     for kernel in &mut plan.kernels {
-        if let KernelKind::Library(call) = &kernel.kind
-            && !stays(call, target)
-        {
+        let KernelKind::Library(call) = &mut kernel.kind else { continue };
+        if target.tf32 {
+            call.allow_tf32();
+        }
+        if !stays(call, target) {
             kernel.kind = KernelKind::Loop(call.nest());
         }
     }
@@ -28,16 +29,18 @@ fn stays(call: &LibraryKernel, target: &Target) -> bool {
 }
 
 fn is_for_blas(call: &LibraryKernel, target: &Target) -> bool {
-    if target.library_dots == 0 || call.multiply_adds() < target.library_dots {
-        return false;
-    }
-    // BLAS multiplies f32 as it is, where tiles may round.
-    call.blas().is_some_and(|product| product.left.operand.dtype != DType::F32 || !target.tf32)
+    is_worth_a_call(call, target.library_dots, target) && call.blas().is_some()
 }
 
 fn is_for_dnn(call: &LibraryKernel, target: &Target) -> bool {
     let Some(convolution) = call.dnn() else { return false };
     let [filters, .., channels] = convolution.filter.extents;
     let small = convolution.direction == ConvDirection::FilterGrad && filters * channels < target.library_filters;
-    target.library_convs > 0 && call.multiply_adds() >= target.library_convs && !small
+    is_worth_a_call(call, target.library_convs, target) && !small
+}
+
+/// Whether a call is large enough for a library that takes those of so many multiply-adds, or none where that is 0.
+fn is_worth_a_call(call: &LibraryKernel, least: u64, target: &Target) -> bool {
+    let least_rounded = if call.uses_tf32() { target.library_tf32 } else { 0 };
+    least > 0 && call.multiply_adds() >= least.max(least_rounded)
 }

@@ -21,6 +21,8 @@ pub struct BlasProduct<'a> {
     pub out: BlasMatrix<'a>,
     /// What happens to results; a bias has their dtype and an element for each of n.
     pub epilogue: &'a Epilogue,
+    /// Whether operands of f32 are rounded to TF32.
+    pub tf32: bool,
 }
 
 /// A matrix as it lies in memory: element `[i, j]` is at `offset + i + leading · j`.
@@ -65,7 +67,7 @@ impl LibraryKernel {
     /// The call as a product of BLAS with sums in f32, if it is one: operands of one float dtype, results of the same or
     /// of f32, and one axis of each matrix without gaps.
     pub fn blas(&self) -> Option<BlasProduct<'_>> {
-        let LibraryKernel::Dot { extents, lhs, rhs, out, epilogue } = self else { return None };
+        let LibraryKernel::Dot { extents, lhs, rhs, out, epilogue, tf32 } = self else { return None };
         let [batch, m, n, k] = *extents;
         let dtypes = lhs.dtype == rhs.dtype
             && match lhs.dtype {
@@ -86,6 +88,7 @@ impl LibraryKernel {
             right: BlasMatrix::new(lhs, [k, m], [2, 1])?,
             out: BlasMatrix::new(out, [n, m], [2, 1])?,
             epilogue,
+            tf32: *tf32,
         };
         (!product.out.transposed).then_some(product)
     }
@@ -103,7 +106,7 @@ mod tests {
     fn product(extents: [usize; 4], lhs: Operand, rhs: Operand, out: DType) -> LibraryKernel {
         let [_, m, n, _] = extents;
         let out = operand(out, [(m * n) as i64, n as i64, 1]);
-        LibraryKernel::Dot { extents, lhs, rhs, out, epilogue: Epilogue::default() }
+        LibraryKernel::Dot { extents, lhs, rhs, out, epilogue: Epilogue::default(), tf32: false }
     }
 
     /// What is multiplied by what, read through the form: the places of `left[i, l]` and `right[l, j]`.

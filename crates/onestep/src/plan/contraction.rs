@@ -121,7 +121,7 @@ mod tests {
         let matrix = |buffer, row| Operand { buffer: BufferId(buffer), dtype, offset: 0, strides: vec![0, row, 1] };
         let (extents, epilogue) = ([1, 4, 3, 5], Epilogue::default());
         let (lhs, rhs, out) = (matrix(0, 5), matrix(1, 3), matrix(2, 3));
-        let mut nest = LibraryKernel::Dot { extents, lhs, rhs, out, epilogue }.nest();
+        let mut nest = LibraryKernel::Dot { extents, lhs, rhs, out, epilogue, tf32: false }.nest();
         let found = nest.contraction().map(|c| [&c.batch, &c.m, &c.n, &c.k].map(Axis::extent));
         assert_eq!(found, Some([1, 4, 3, 5]));
         let cast = nest.phases[0].body.iter_mut().find(|t| matches!(t.expr, Expr::Cast(_)));

@@ -457,6 +457,7 @@ mod tests {
             rhs: operand(1, &[0, 1, 3]),
             out: operand(2, &[20, 5, 1]),
             epilogue: Epilogue::default(),
+            tf32: false,
         };
         let buffers = plan(&[(DType::F32, 24), (DType::F32, 15), (DType::F32, 40)]);
         check(&buffers, KernelKind::Library(Box::new(dot)), 2 * 2 * 4 * 5 * 3, (24 + 15) * 4, 40 * 4);
@@ -472,6 +473,7 @@ mod tests {
             operands: [operand(0, &[]), operand(1, &[])],
             out: operand(2, &[]),
             epilogue: Epilogue::default(),
+            tf32: false,
         };
         for (direction, [a, b, out]) in [
             (ConvDirection::Forward, [image, filter, output]),

@@ -22,6 +22,8 @@ pub struct DnnConvolution<'a> {
     /// What happens to results: forward a bias of their dtype with an element for each filter, and a ReLU; to the
     /// input's gradient a dense mask of its dtype.
     pub epilogue: &'a Epilogue,
+    /// Whether operands of f32 are rounded to TF32.
+    pub tf32: bool,
 }
 
 /// A tensor in memory.
@@ -46,10 +48,11 @@ impl DnnConvolution<'_> {
 
 impl LibraryKernel {
     /// The call as cuDNN takes it, if it does: two dimensions, one group, even padding, channels and filters in vectors
-    /// of 16 bytes, operands of bf16 or f16 and results of the same, but for a filter's gradient, which may be f32. Its
-    /// convolutions of f32 without TF32 are slower than generated ones.
+    /// of 16 bytes, operands of bf16, f16 or f32 rounded to TF32 and results of the same dtype, but for a filter's
+    /// gradient, which may be f32. Its convolutions of f32 without TF32 are slower than generated ones.
     pub fn dnn(&self) -> Option<DnnConvolution<'_>> {
-        let LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, epilogue } = self
+        let LibraryKernel::Conv { direction, spec, input, filter, output, operands: [a, b], out, epilogue, tf32 } =
+            self
         else {
             return None;
         };
@@ -66,9 +69,10 @@ impl LibraryKernel {
             filter: tensor(w, filter)?,
             output: tensor(y, output)?,
             epilogue,
+            tf32: *tf32,
         };
         let dtypes = a.dtype == b.dtype
-            && matches!(a.dtype, DType::BF16 | DType::F16)
+            && (matches!(a.dtype, DType::BF16 | DType::F16) || a.dtype == DType::F32 && *tf32)
             && (out.dtype == a.dtype || *direction == ConvDirection::FilterGrad && out.dtype == DType::F32);
         let vectors = [input, filter, output].iter().all(|shape| {
             let [.., channels] = shape.as_slice() else { return false };
@@ -111,6 +115,7 @@ mod tests {
             operands: [operand(reads), Operand { buffer: BufferId(1), ..operand(reads) }],
             out: Operand { buffer: BufferId(2), ..operand(writes) },
             epilogue: Epilogue::default(),
+            tf32: false,
         }
     }
 

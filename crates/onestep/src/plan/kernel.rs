@@ -253,6 +253,8 @@ pub enum LibraryKernel {
         out: Operand,
         /// What happens to results before they are stored; a bias has an element for each of n.
         epilogue: Epilogue,
+        /// Whether operands of f32 are rounded to the 10 bits of mantissa that TF32 has.
+        tf32: bool,
     },
     /// A convolution or one of its gradients; all three tensors are dense, channels last.
     Conv {
@@ -273,6 +275,8 @@ pub enum LibraryKernel {
         /// What happens to results before they are stored: forward bias and ReLU, where the bias has an element for
         /// each channel; a mask where the input's gradient is computed.
         epilogue: Epilogue,
+        /// Whether operands of f32 are rounded to the 10 bits of mantissa that TF32 has.
+        tf32: bool,
     },
     /// Running sum along the middle axis of `[outer, n, inner]`, dense.
     CumSum {
@@ -365,6 +369,24 @@ impl LibraryKernel {
         match self {
             LibraryKernel::Dot { epilogue, .. } | LibraryKernel::Conv { epilogue, .. } => Some(epilogue),
             LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => None,
+        }
+    }
+
+    /// Whether its operands are f32 that is rounded to TF32.
+    pub fn uses_tf32(&self) -> bool {
+        match self {
+            LibraryKernel::Dot { tf32, .. } | LibraryKernel::Conv { tf32, .. } => *tf32,
+            LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => false,
+        }
+    }
+
+    /// Has a product or convolution of f32 round its operands to TF32.
+    pub fn allow_tf32(&mut self) {
+        match self {
+            LibraryKernel::Dot { tf32, lhs: a, rhs: b, .. } | LibraryKernel::Conv { tf32, operands: [a, b], .. } => {
+                *tf32 = a.dtype == DType::F32 && b.dtype == DType::F32;
+            }
+            LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => {}
         }
     }
 

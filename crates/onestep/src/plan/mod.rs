@@ -167,11 +167,13 @@ pub struct Target {
     /// Whether kernels that do not wait for each other run side by side.
     pub side_by_side: bool,
     /// Fewest multiply-adds of a product that stays a library call whatever `nest_work` says, where it has the form of
-    /// BLAS ([`LibraryKernel::blas`]). 0: none does. Where `tf32` allows more, f32 is left to tiles.
+    /// BLAS ([`LibraryKernel::blas`]). 0: none does.
     pub library_dots: u64,
     /// Fewest multiply-adds of a convolution that stays a library call whatever `nest_work` says, where cuDNN takes it
     /// ([`LibraryKernel::dnn`]). 0: none does.
     pub library_convs: u64,
+    /// Fewest multiply-adds of either where operands of f32 are rounded to TF32.
+    pub library_tf32: u64,
     /// Fewest filters times channels of a filter whose gradient is such a call.
     pub library_filters: usize,
     /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
@@ -204,6 +206,7 @@ impl Default for Target {
             nest_work: 0,
             library_dots: 0,
             library_convs: 0,
+            library_tf32: 0,
             library_filters: 0,
             tile_work: 0,
             matrix_units: false,

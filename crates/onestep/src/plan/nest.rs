@@ -13,7 +13,7 @@ impl LibraryKernel {
     /// all that could count for each result, so their cost is the product of both extents.
     pub fn nest(&self) -> LoopKernel {
         match self {
-            LibraryKernel::Dot { extents: [b, m, n, k], lhs, rhs, out, epilogue } => {
+            LibraryKernel::Dot { extents: [b, m, n, k], lhs, rhs, out, epilogue, .. } => {
                 let mut nest = Nest::new(&[*b, *m, *n], &[*k], out.dtype);
                 let [b, m, n] = [0, 1, 2].map(|i| nest.grid(i));
                 let k = nest.reduce(0);
@@ -22,7 +22,7 @@ impl LibraryKernel {
                 nest.multiply(x, y);
                 nest.finish(out, &[b, m, n.clone()], Some((epilogue, n)))
             }
-            LibraryKernel::Conv { direction, spec, input, filter, output, operands, out, epilogue } => {
+            LibraryKernel::Conv { direction, spec, input, filter, output, operands, out, epilogue, .. } => {
                 let conv = Windows { spec, input, filter, output };
                 match direction {
                     ConvDirection::Forward => conv.forward(operands, out, epilogue),

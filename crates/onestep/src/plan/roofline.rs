@@ -39,9 +39,9 @@ impl Peaks {
 fn multiplied(kernel: &Kernel, plan: &Plan) -> Option<DType> {
     match &kernel.kind {
         KernelKind::Library(call) => match &**call {
-            // A library multiplies f32 as it is.
-            LibraryKernel::Dot { lhs, .. } => Some(lhs.dtype).filter(|dtype| *dtype != DType::F32),
-            LibraryKernel::Conv { operands: [data, _], .. } => Some(data.dtype).filter(|dtype| *dtype != DType::F32),
+            LibraryKernel::Dot { lhs: data, tf32, .. } | LibraryKernel::Conv { operands: [data, _], tf32, .. } => {
+                Some(data.dtype).filter(|dtype| *dtype != DType::F32 || *tf32)
+            }
             LibraryKernel::CumSum { .. } | LibraryKernel::ScatterAdd { .. } => None,
         },
         KernelKind::Loop(nest) => match nest.schedule.workers {
@@ -75,6 +75,7 @@ mod tests {
             rhs: operand(1, dtype),
             out: operand(2, DType::F32),
             epilogue: Epilogue::default(),
+            tf32: false,
         };
         let kernel = Kernel::new(Vec::new(), KernelKind::Library(Box::new(call)));
         peaks.time(&kernel, &plan).map(|time| time.as_millis())

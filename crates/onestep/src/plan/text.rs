@@ -177,6 +177,9 @@ impl fmt::Display for LibraryKernel {
                 write!(f, " then {}", then.join(", "))?;
             }
         }
+        if self.uses_tf32() {
+            write!(f, " in tf32")?;
+        }
         match self {
             LibraryKernel::Dot { extents: [b, m, n, k], .. } => writeln!(f, " b={b} m={m} n={n} k={k}"),
             LibraryKernel::Conv { spec, input, filter, .. } => writeln!(

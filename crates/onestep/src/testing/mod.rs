@@ -122,6 +122,16 @@ pub struct OpCase {
 }
 
 impl OpCase {
+    /// The same with inputs that TF32 holds exactly.
+    pub fn coarse(mut self) -> OpCase {
+        for input in &mut self.inputs {
+            let values: Vec<f64> = input.to_f32().iter().map(|x| (f64::from(*x) * 128.0).round() / 128.0).collect();
+            *input = Literal::from_f64(input.dtype(), input.shape(), &values).unwrap();
+        }
+        self.name.insert_str(0, "coarse ");
+        self
+    }
+
     /// What the reference gives.
     pub fn expected(&self) -> Result<Evaluated> {
         let values = |literals: &[Literal]| literals.iter().map(Value::from_literal).collect::<Vec<_>>();

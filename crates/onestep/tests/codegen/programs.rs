@@ -27,15 +27,6 @@ fn planned_for(graph: &Graph, target: &Target, passes: &str) -> Plan {
     compile(graph, target, passes.parse::<Passes>().unwrap()).unwrap().plan
 }
 
-/// The program with inputs that TF32 holds exactly.
-fn coarse(mut case: OpCase) -> OpCase {
-    for input in &mut case.inputs {
-        let values: Vec<f64> = input.to_f32().iter().map(|x| (f64::from(*x) * 128.0).round() / 128.0).collect();
-        *input = Literal::from_f64(input.dtype(), input.shape(), &values).unwrap();
-    }
-    OpCase { name: format!("coarse {}", case.name), ..case }
-}
-
 /// A program with contents for its inputs and states: floats in [-1, 1), small whole numbers.
 fn case(name: &str, graph: Graph, tolerance_terms: usize) -> OpCase {
     let contents = |i: usize, ty: &onestep::ir::Declaration| {
@@ -160,7 +151,7 @@ pub fn exact_in_tf32() -> Vec<OpCase> {
     let products =
         [product(48), product(4096), product(19), small_linear(32, 784, F32), small_linear_gradients(20, 72)];
     let convolutions = [weighted_convolution(8, 24), weighted_convolution(3, 5)];
-    products.into_iter().chain(convolutions).map(coarse).collect()
+    products.into_iter().chain(convolutions).map(OpCase::coarse).collect()
 }
 
 /// Softmax over rows for a warp, and for a workgroup.

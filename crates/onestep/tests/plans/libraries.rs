@@ -87,17 +87,17 @@ fn a_device_with_blas_alone() {
     );
 }
 
-/// BLAS multiplies f32 as it is: where TF32 is allowed its tiles do it instead.
+/// Where TF32 is allowed, the library is for larger products than where it is not.
 #[test]
-fn f32_is_for_blas_unless_it_may_be_rounded() {
+fn f32_is_for_blas_from_where_it_pays() {
     let graph = r#"graph {
   %0: f32[16,8] = input "x"
   %1: f32[8,8] = dot(%0, %0) {ta}
   return %1 as "square"
 }"#;
-    let target = |tf32| Target { library_dots: 1000, tf32, ..gpu() };
+    let target = |tf32, library_tf32| Target { library_dots: 1000, tf32, library_tf32, ..gpu() };
     check_on(
-        &target(false),
+        &target(false, 1025),
         graph,
         expect![[r#"
         plan, arena 0 bytes
@@ -108,7 +108,18 @@ fn f32_is_for_blas_unless_it_may_be_rounded() {
     "#]],
     );
     check_on(
-        &target(true),
+        &target(true, 1024),
+        graph,
+        expect![[r#"
+        plan, arena 0 bytes
+          b0: f32[128] input 0 "x"
+          b2: f32[64] output 0 "square"
+        k0 dot
+            b2[64, 8, 1] = b0[0, 1, 8], b0[0, 8, 1] in tf32 b=1 m=8 n=8 k=16
+    "#]],
+    );
+    check_on(
+        &target(true, 1025),
         graph,
         expect![[r#"
         plan, arena 0 bytes

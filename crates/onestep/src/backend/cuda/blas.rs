@@ -238,7 +238,8 @@ impl Call {
         let right = matrix(&product.right, self.right_address);
         let out = matrix(&product.out, self.out_address);
         let (bias, relu) = (product.epilogue.bias.is_some(), product.epilogue.relu);
-        format!("{} × ({left}) × ({right}) = ({out}), bias {bias}, relu {relu}", product.batch)
+        let rounded = if product.tf32 { ", tf32" } else { "" };
+        format!("{} × ({left}) × ({right}) = ({out}), bias {bias}, relu {relu}{rounded}", product.batch)
     }
 
     /// What the library proposes, best first.
@@ -386,9 +387,11 @@ struct Operation(sys::cublasLtMatmulDesc_t);
 
 impl Operation {
     fn new(product: &BlasProduct, address: &impl Fn(&Operand) -> u64) -> Result<Self> {
+        use sys::cublasComputeType_t as C;
         use sys::cublasLtEpilogue_t as E;
         use sys::cublasLtMatmulDescAttributes_t as A;
-        let (sums, factors) = (sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType::CUDA_R_32F);
+        let sums = if product.tf32 { C::CUBLAS_COMPUTE_32F_FAST_TF32 } else { C::CUBLAS_COMPUTE_32F };
+        let factors = sys::cudaDataType::CUDA_R_32F;
         let operation = result::create_matmul_desc(sums, factors).map_err(|e| failed("describe a product", e))?;
         let operation = Operation(operation);
         operation.set(A::CUBLASLT_MATMUL_DESC_TRANSA, &i32::from(product.left.transposed))?;

@@ -37,6 +37,8 @@ const TILE_WORK: u64 = 1 << 15;
 const LIBRARY_DOTS: u64 = 1 << 24;
 /// Multiply-adds from which a convolution is cuDNN's.
 const LIBRARY_CONVS: u64 = 1 << 30;
+/// Multiply-adds from which either is where operands of f32 are rounded to TF32.
+const LIBRARY_TF32: u64 = 1 << 28;
 /// Filters times channels from which a filter's gradient is: few of its engines sum in f32, and those want wide filters.
 const LIBRARY_FILTERS: usize = 1 << 11;
 /// Slots of the staging ring, and bytes of each.
@@ -216,6 +218,7 @@ impl Backend for Cuda {
             side_by_side: true,
             library_dots: if blas::present() { LIBRARY_DOTS } else { 0 },
             library_convs: if self.0.dnn_wanted && dnn::present() { LIBRARY_CONVS } else { 0 },
+            library_tf32: LIBRARY_TF32,
             library_filters: LIBRARY_FILTERS,
             tile_work: TILE_WORK,
             matrix_units: self.0.gpu.architecture >= 80,

@@ -53,13 +53,15 @@ pub(super) enum Mode {
 /// What an engine is like: the notes of it that decide whether it may be used.
 mod note {
     pub(super) const TENSOR_CORE: u32 = 0;
+    pub(super) const DOWN_CONVERT_INPUTS: u32 = 1;
     pub(super) const STRICT_NAN: u32 = 9;
 }
 
-/// Whether an engine computes what is asked for: the same bits each time, with sums in f32. Winograd's and Fourier's ways
-/// err more than sums do, and are left out with what rounds sums.
-fn is_exact(notes: &[u32]) -> bool {
-    notes.iter().all(|note| [note::TENSOR_CORE, note::STRICT_NAN].contains(note))
+/// Whether an engine computes what is asked for: the same bits each time, with sums in f32, of operands as they are or
+/// rounded to TF32. Winograd's and Fourier's ways err more than sums do, and are left out with what rounds sums.
+fn is_exact(notes: &[u32], tf32: bool) -> bool {
+    let rounds = |note| tf32 && note == note::DOWN_CONVERT_INPUTS;
+    notes.iter().all(|&note| [note::TENSOR_CORE, note::STRICT_NAN].contains(&note) || rounds(note))
 }
 
 /// Operations with all that they refer to.
@@ -67,6 +69,8 @@ pub(super) struct Graph {
     graph: Descriptor,
     /// Kept alive for the graph.
     _parts: Vec<Descriptor>,
+    /// Whether operands of f32 may be rounded.
+    tf32: bool,
     library: &'static Library,
 }
 
@@ -100,7 +104,7 @@ impl Graph {
         let found = heuristics.get(l::HEURISTICS_RESULTS, configs.iter().map(Descriptor::raw).collect())?.len();
         // Engines refuse what they cannot do when a plan is made.
         let usable = |config: Descriptor| {
-            let exact = self.notes(&config).is_ok_and(|notes| is_exact(&notes));
+            let exact = self.notes(&config).is_ok_and(|notes| is_exact(&notes, self.tf32));
             let plan = if exact { Plan::new(handle, self.clone(), config).ok() } else { None };
             plan.filter(|plan| plan.workspace <= workspace)
         };
@@ -189,7 +193,7 @@ struct Builder {
 
 impl Builder {
     fn graph(mut self, handle: &Handle, convolution: &DnnConvolution, stores: bool) -> Result<Graph> {
-        let DnnConvolution { direction, spec, input, filter, output, epilogue } = convolution;
+        let DnnConvolution { direction, spec, input, filter, output, epilogue, .. } = convolution;
         let [number_of_sum, number_of_biased] = number::BETWEEN;
         let written = convolution.written();
         let goes_on = stores || *epilogue != &Epilogue::default();
@@ -263,7 +267,7 @@ impl Builder {
             .with(l::GRAPH_HANDLE, &[handle.raw()])?
             .with(l::GRAPH_OPERATIONS, &operations)?
             .finished()?;
-        Ok(Graph { graph, _parts: self.parts, library: self.library })
+        Ok(Graph { graph, _parts: self.parts, tf32: convolution.tf32, library: self.library })
     }
 
     /// Adds a finished part.
@@ -325,7 +329,8 @@ mod tests {
             (&[5, 6], false),
             (&[77], false),
         ] {
-            assert_eq!(is_exact(notes), want, "{notes:?}");
+            assert_eq!(is_exact(notes, false), want, "{notes:?}");
         }
+        assert!(is_exact(&[0, 1], true) && !is_exact(&[0, 1, 2], true));
     }
 }

@@ -180,7 +180,7 @@ impl Drop for Dnn {
 
 /// What decides how fast a plan is.
 fn described(convolution: &DnnConvolution) -> String {
-    let DnnConvolution { direction, spec, input, filter, output, epilogue } = convolution;
+    let DnnConvolution { direction, spec, input, filter, output, epilogue, tf32: _ } = convolution;
     let name = match direction {
         ConvDirection::Forward => "conv",
         ConvDirection::InputGrad => "conv_input_grad",
@@ -307,6 +307,7 @@ mod tests {
             filter: tensor(&wide, [8, 3, 3, 16]),
             output: tensor(&narrow, [2, 5, 1, 8]),
             epilogue: &Epilogue::default(),
+            tf32: false,
         };
         assert_eq!(
             described(&form),
