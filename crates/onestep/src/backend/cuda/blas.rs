@@ -43,9 +43,10 @@ fn most_workspace(product: &BlasProduct) -> usize {
     (copies * result_bytes(product)).clamp(LEAST_WORKSPACE, WORKSPACE)
 }
 
-/// The same with the results that it writes while algorithms are measured.
+/// The same with the results that it writes, and the NaN that it may read, while algorithms are measured.
 pub(super) fn most_scratch(product: &BlasProduct) -> usize {
-    most_workspace(product) + result_bytes(product)
+    let probe = if product.epilogue.relu { probe_bytes(product) } else { 0 };
+    most_workspace(product) + result_bytes(product) + probe
 }
 
 fn result_bytes(product: &BlasProduct) -> usize {
@@ -89,8 +90,8 @@ impl Blas {
     }
 
     /// The algorithm for a call: the one remembered, or the fastest.
-    fn algorithm(&self, shared: &Shared, call: &Call, product: &str) -> Result<Algorithm> {
-        let key = format!("cublaslt {}, {}, {product}", self.version, self.gpu.name);
+    fn algorithm(&self, shared: &Shared, product: &BlasProduct, call: &Call, probe: &Probe) -> Result<Algorithm> {
+        let key = format!("cublaslt {}, {}, {}", self.version, self.gpu.name, call.key(product));
         // Held while measuring, for measurements disturb each other.
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(algorithm) = chosen.get(&key) {
@@ -100,7 +101,7 @@ impl Blas {
         let algorithm = match kept.filter(|a| a.workspace <= call.most_workspace && call.takes(self, a)) {
             Some(algorithm) => algorithm,
             None => {
-                let algorithm = self.fastest(shared, call, &key)?;
+                let algorithm = self.fastest(shared, product, call, probe, &key)?;
                 shared.cache.keep(&key, &algorithm.to_bytes());
                 algorithm
             }
@@ -110,13 +111,30 @@ impl Blas {
     }
 
     /// Measures what the library proposes. What the operands hold does not matter, and nothing of the program's is written.
-    fn fastest(&self, shared: &Shared, call: &Call, key: &str) -> Result<Algorithm> {
-        let candidates = call.candidates(self)?;
-        let workspace = candidates.iter().map(|c| c.workspace).max();
-        let workspace =
-            workspace.ok_or_else(|| Error::unsupported(format!("no algorithm for {key}; update the library")))?;
+    fn fastest(
+        &self,
+        shared: &Shared,
+        product: &BlasProduct,
+        call: &Call,
+        probe: &Probe,
+        key: &str,
+    ) -> Result<Algorithm> {
+        let mut candidates = call.candidates(self)?;
+        let none = || Error::unsupported(format!("no algorithm for {key}; update the library"));
+        let workspace = candidates.iter().map(|c| c.workspace).max().ok_or_else(none)?;
         let out = shared.pool.uninitialised(call.out_bytes, Purpose::Workspace)?;
         let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
+        if product.epilogue.relu {
+            let (nan, dtype) = (tune::nan(shared, probe_bytes(product))?, product.out.operand.dtype);
+            let call = probe(*nan.raw())?;
+            candidates = tune::keeping_nan(shared, dtype, &out, candidates, |candidate| {
+                // SAFETY: as below, and so for the block of NaN.
+                unsafe { call.queue(self, candidate, *out.raw(), *workspace.raw(), self.gpu.stream()) }
+            })?;
+        }
+        if candidates.is_empty() {
+            return Err(none());
+        }
         let first = tune::fastest(&self.gpu, candidates.len(), |i| {
             // SAFETY: the operands are the program's, and both blocks are large enough and outlive the wait.
             unsafe { call.queue(self, &candidates[i], *out.raw(), *workspace.raw(), self.gpu.stream()) }
@@ -172,7 +190,10 @@ impl Product {
         let blas = shared.blas()?;
         blas.gpu.enter()?;
         let call = Call::new(product, &address)?;
-        let algorithm = blas.algorithm(shared, &call, &call.key(product))?;
+        let probed = probed(product);
+        let probe =
+            |nan| Call::new(product, &|operand| if std::ptr::eq(operand, probed) { nan } else { address(operand) });
+        let algorithm = blas.algorithm(shared, product, &call, &probe)?;
         Ok(Product { call, algorithm, workspace: 0, blas: blas.clone() })
     }
 
@@ -195,6 +216,23 @@ impl Product {
         // SAFETY: promised by the caller.
         unsafe { self.call.queue(&self.blas, &self.algorithm, self.call.out_address, self.workspace, stream) }
     }
+}
+
+/// The product with NaN at an address in the place of what it [probes](probed).
+type Probe<'a> = dyn Fn(u64) -> Result<Call> + 'a;
+
+/// An operand that makes all results NaN if it is: small where there is a bias.
+fn probed<'a>(product: &'a BlasProduct) -> &'a Operand {
+    product.epilogue.bias.as_ref().unwrap_or(product.left.operand)
+}
+
+fn probe_bytes(product: &BlasProduct) -> usize {
+    let BlasMatrix { columns, leading, batch_stride, .. } = &product.left;
+    let elements = match &product.epilogue.bias {
+        Some(_) => product.out.rows,
+        None => *batch_stride as usize * (product.batch - 1) + leading * columns,
+    };
+    elements * product.left.operand.dtype.size().max(product.out.operand.dtype.size())
 }
 
 /// A product as the library is told of it.
@@ -239,6 +277,7 @@ impl Call {
         let out = matrix(&product.out, self.out_address);
         let (bias, relu) = (product.epilogue.bias.is_some(), product.epilogue.relu);
         let rounded = if product.tf32 { ", tf32" } else { "" };
+        let relu = if relu { "keeps NaN" } else { "false" };
         format!("{} × ({left}) × ({right}) = ({out}), bias {bias}, relu {relu}{rounded}", product.batch)
     }
 

@@ -127,6 +127,17 @@ impl Shared {
         Ok(last)
     }
 
+    /// The first bytes of a block, behind all work.
+    fn first(&self, block: &Block<GpuMemory>, count: usize) -> Result<Vec<u8>> {
+        assert!(count <= block.bytes(), "onestep bug: {count} bytes of {block:?}");
+        let (mut bytes, from) = (vec![0; count], *block.raw());
+        // SAFETY: the range lies in the block, which the pool does not hand out again before what is in the queue of work.
+        let copy =
+            |slot: &mut Pinned, range: Range<usize>| unsafe { slot.download(from + range.start as u64, range.len()) };
+        self.ring()?.download(&mut bytes, copy)?;
+        Ok(bytes)
+    }
+
     /// Writes a block beside the work, and says when the bytes are there; `None` where there is none. What was lent
     /// for this device is copied from where it lies.
     ///
@@ -155,13 +166,7 @@ impl Pooled for Shared {
     }
 
     fn download(&self, block: &Block<GpuMemory>) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; block.bytes()];
-        let from = *block.raw();
-        // SAFETY: the range lies in the block, which the pool does not hand out again before what is in the queue of work.
-        let copy =
-            |slot: &mut Pinned, range: Range<usize>| unsafe { slot.download(from + range.start as u64, range.len()) };
-        self.ring()?.download(&mut bytes, copy)?;
-        Ok(bytes)
+        self.first(block, block.bytes())
     }
 
     unsafe fn copy(

@@ -1,9 +1,13 @@
-//! Which of several ways to do the same work is fastest, measured on the GPU.
+//! Which of several ways to do the same work is fastest, measured on the GPU, and which of them keep NaN.
 
 use std::sync::Arc;
 
-use super::driver::{Event, Gpu, Queue};
+use super::Shared;
+use super::driver::{Event, Gpu, GpuMemory, Queue};
+use crate::backend::memory::{Block, Purpose};
+use crate::backend::pooled::Pooled;
 use crate::error::Result;
+use crate::ir::{DType, Literal};
 
 /// Rounds in which each is measured, after one for warming up, and how often it runs in a round.
 const ROUNDS: usize = 3;
@@ -33,6 +37,34 @@ pub(super) fn fastest(gpu: &Arc<Gpu>, count: usize, queue: impl Fn(usize) -> Res
         }
     }
     Ok(first_of(&times))
+}
+
+/// So many bytes of NaN, whatever float they are.
+pub(super) fn nan(shared: &Shared, bytes: usize) -> Result<Block<GpuMemory>> {
+    let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+    shared.upload(&vec![0xff; bytes], &block)?;
+    Ok(block)
+}
+
+/// Those of some ways to compute floats that write NaN first, as they should. Libraries' ReLUs make 0 of NaN in some of
+/// their algorithms, whatever they are told; what cannot be queued keeps nothing.
+pub(super) fn keeping_nan<T>(
+    shared: &Shared,
+    dtype: DType,
+    out: &Block<GpuMemory>,
+    ways: Vec<T>,
+    queue: impl Fn(&T) -> Result<()>,
+) -> Result<Vec<T>> {
+    let mut kept = Vec::new();
+    for way in ways {
+        shared.upload(&vec![0; dtype.size()], out)?;
+        if queue(&way).is_ok()
+            && Literal::from_bytes(dtype, [1], shared.first(out, dtype.size())?)?.to_f32()[0].is_nan()
+        {
+            kept.push(way);
+        }
+    }
+    Ok(kept)
 }
 
 fn first_of(times: &[f32]) -> usize {

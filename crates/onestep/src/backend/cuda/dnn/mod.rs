@@ -15,7 +15,7 @@ use super::{Shared, tune};
 use crate::backend::memory::Purpose;
 use crate::error::{Error, Result};
 use crate::ir::DType;
-use crate::plan::{ConvDirection, DnnConvolution, Operand};
+use crate::plan::{ConvDirection, DnnConvolution, DnnTensor, Operand};
 use graph::{Graph, Mode, Operands, Plan, number};
 use library::{Handle, Library};
 
@@ -126,14 +126,23 @@ impl Dnn {
     /// Measures what the library proposes. What the operands hold does not matter, and nothing of the program's is written.
     fn fastest(&self, shared: &Shared, convolution: &DnnConvolution, call: &Call, key: &str) -> Result<Plan> {
         let mut candidates = self.candidates(convolution)?;
-        let workspace = candidates.iter().map(|plan| plan.workspace).max().ok_or_else(|| {
-            Error::unsupported(format!("no algorithm for {key}; update the library, or set {SWITCH}=off"))
-        })?;
+        let none = || Error::unsupported(format!("no algorithm for {key}; update the library, or set {SWITCH}=off"));
+        let workspace = candidates.iter().map(|plan| plan.workspace).max().ok_or_else(none)?;
         let written = convolution.written();
-        let bytes = written.extents.iter().product::<usize>() * written.operand.dtype.size();
-        let out = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+        let out = shared.pool.uninitialised(bytes_of(written), Purpose::Workspace)?;
         let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
         let call = Call { tensors: call.writing_to(*out.raw()), ..*call };
+        if convolution.epilogue.relu {
+            let nan = tune::nan(shared, bytes_of(convolution.filter).max(convolution.written().extents[3] * 4))?;
+            let operands = call.probing(*nan.raw()).operands(self.library, *workspace.raw())?;
+            candidates = tune::keeping_nan(shared, written.operand.dtype, &out, candidates, |plan| {
+                // SAFETY: as below, and so for the block of NaN.
+                unsafe { self.queue(plan, &operands, self.gpu.stream()) }
+            })?;
+        }
+        if candidates.is_empty() {
+            return Err(none());
+        }
         let operands = call.operands(self.library, *workspace.raw())?;
         let fastest = tune::fastest(&self.gpu, candidates.len(), |i| {
             // SAFETY: the operands are the program's, and both blocks are large enough and outlive the wait.
@@ -178,6 +187,10 @@ impl Drop for Dnn {
     }
 }
 
+fn bytes_of(tensor: DnnTensor) -> usize {
+    tensor.extents.iter().product::<usize>() * tensor.operand.dtype.size()
+}
+
 /// What decides how fast a plan is.
 fn described(convolution: &DnnConvolution) -> String {
     let DnnConvolution { direction, spec, input, filter, output, epilogue, tf32: _ } = convolution;
@@ -192,7 +205,8 @@ fn described(convolution: &DnnConvolution) -> String {
         let _ = write!(text, " {what} {dtype}{:?}", tensor.extents);
     }
     let (stride, padding, dilation) = (&spec.stride, &spec.padding, &spec.dilation);
-    let (bias, relu, mask) = (epilogue.bias.is_some(), epilogue.relu, epilogue.mask.is_some());
+    let (bias, mask) = (epilogue.bias.is_some(), epilogue.mask.is_some());
+    let relu = if epilogue.relu { "keeps NaN" } else { "false" };
     let _ = write!(text, ", stride {stride:?}, padding {padding:?}, dilation {dilation:?}, bias {bias}, relu {relu}");
     // What was measured before there were masks is still known by its name.
     if mask {
@@ -231,6 +245,12 @@ impl Call {
     /// The tensors, with the one written elsewhere.
     fn writing_to(&self, out: u64) -> [(i64, u64); 3] {
         self.tensors.map(|(number, at)| (number, if number == self.written { out } else { at }))
+    }
+
+    /// The same reading NaN instead of the bias, or of the filter where there is none.
+    fn probing(&self, nan: u64) -> Self {
+        let filter = |(number, at)| (number, if self.bias.is_none() && number == number::FILTER { nan } else { at });
+        Call { tensors: self.tensors.map(filter), bias: self.bias.map(|_| nan), ..*self }
     }
 
     fn operands(&self, library: &'static Library, workspace: u64) -> Result<Operands> {
@@ -292,7 +312,7 @@ impl Convolution {
 mod tests {
     use super::*;
     use crate::ir::ConvSpec;
-    use crate::plan::{BufferId, DnnTensor, Epilogue};
+    use crate::plan::{BufferId, Epilogue};
 
     #[test]
     fn a_key_tells_all_that_decides() {
