@@ -17,8 +17,9 @@ use crate::error::{Error, Result};
 use crate::ir::DType;
 use crate::plan::{BlasMatrix, BlasProduct, Operand};
 
-/// Algorithms that are measured for a product.
+/// Algorithms that are measured for a product, and how many are asked for where some of them cannot be used.
 const CANDIDATES: usize = 8;
+const PROPOSALS: usize = 32;
 /// Most scratch memory of a product: a copy of its results in f32 for each so many steps of the sum, or so many at least,
 /// but neither less than few results want nor more than what NVIDIA recommends for its largest GPUs.
 const SHORTEST_PART: usize = 32;
@@ -132,6 +133,7 @@ impl Blas {
                 unsafe { call.queue(self, candidate, *out.raw(), *workspace.raw(), self.gpu.stream()) }
             })?;
         }
+        candidates.truncate(CANDIDATES);
         if candidates.is_empty() {
             return Err(none());
         }
@@ -293,7 +295,7 @@ impl Call {
         preference.set(P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &alignment(self.right_address))?;
         preference.set(P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &alignment(self.out_address))?;
         preference.set(P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &alignment(self.out_address))?;
-        let mut found = [const { MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::uninit() }; CANDIDATES];
+        let mut found = [const { MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::uninit() }; PROPOSALS];
         let mut count = 0;
         // SAFETY: the descriptors are alive, and there is room for so many results.
         let status = unsafe {
@@ -305,7 +307,7 @@ impl Call {
                 self.out.0,
                 self.out.0,
                 preference.0,
-                CANDIDATES as i32,
+                PROPOSALS as i32,
                 found.as_mut_ptr().cast(),
                 &mut count,
             )
@@ -316,7 +318,7 @@ impl Call {
         }
         let count = usize::try_from(count).unwrap_or(0);
         // SAFETY: the library wrote so many.
-        let found = found[..count.min(CANDIDATES)].iter().map(|f| unsafe { f.assume_init() });
+        let found = found[..count.min(PROPOSALS)].iter().map(|f| unsafe { f.assume_init() });
         let usable = found.filter(|f| f.state == sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS);
         Ok(usable.map(|f| Algorithm { algorithm: f.algo, workspace: f.workspaceSize }).collect())
     }

@@ -14,6 +14,8 @@ const ROUNDS: usize = 3;
 const RUNS: usize = 4;
 /// How much slower than the fastest one may be that is preferred to it.
 const TIE: f32 = 1.02;
+/// Bytes of results that are looked at for NaN.
+const PROBED: usize = 64 << 10;
 
 /// The number of the fastest of so many, the most preferred first. `queue` puts one on the GPU's queue; one that cannot
 /// be queued is passed over.
@@ -46,8 +48,8 @@ pub(super) fn nan(shared: &Shared, bytes: usize) -> Result<Block<GpuMemory>> {
     Ok(block)
 }
 
-/// Those of some ways to compute floats that write NaN first, as they should. Libraries' ReLUs make 0 of NaN in some of
-/// their algorithms, whatever they are told; what cannot be queued keeps nothing.
+/// Those of some ways to compute floats that write NaN alone, as they should where they read it. Libraries' ReLUs make 0 of
+/// NaN in some of their algorithms, and for some elements only, whatever they are told; what cannot be queued keeps nothing.
 pub(super) fn keeping_nan<T>(
     shared: &Shared,
     dtype: DType,
@@ -55,12 +57,15 @@ pub(super) fn keeping_nan<T>(
     ways: Vec<T>,
     queue: impl Fn(&T) -> Result<()>,
 ) -> Result<Vec<T>> {
+    let bytes = out.bytes().min(PROBED) / dtype.size() * dtype.size();
     let mut kept = Vec::new();
     for way in ways {
-        shared.upload(&vec![0; dtype.size()], out)?;
-        if queue(&way).is_ok()
-            && Literal::from_bytes(dtype, [1], shared.first(out, dtype.size())?)?.to_f32()[0].is_nan()
-        {
+        shared.upload(&vec![0; bytes], out)?;
+        if queue(&way).is_err() {
+            continue;
+        }
+        let written = Literal::from_bytes(dtype, [bytes / dtype.size()], shared.first(out, bytes)?)?;
+        if written.to_f32().iter().all(|x| x.is_nan()) {
             kept.push(way);
         }
     }
