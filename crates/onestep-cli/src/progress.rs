@@ -2,8 +2,10 @@
 //!
 //! Metrics are those that the trainer was last told, so that watching does not slow the training.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,8 +19,36 @@ const BAR: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(10);
 const TEMPLATE: &str = "{prefix} [{wide_bar:.cyan/blue}] {msg}  {elapsed} (left {eta})";
 
+/// How long a training took to start.
+pub struct Start {
+    began: Instant,
+    compiled: Cell<Duration>,
+    first_step: Cell<Duration>,
+}
+
+impl Start {
+    /// Of a program that begins now.
+    pub fn now() -> Rc<Self> {
+        Rc::new(Start { began: Instant::now(), compiled: Cell::default(), first_step: Cell::default() })
+    }
+
+    /// Does what compiles the step.
+    pub fn compiling<T>(&self, compile: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let value = compile();
+        self.compiled.set(began.elapsed());
+        value
+    }
+
+    /// Seconds from the beginning until the device had done the first step; 0 if it never did.
+    pub fn first_step_seconds(&self) -> f64 {
+        self.first_step.get().as_secs_f64()
+    }
+}
+
 /// Shows the progress of a training.
 pub struct Progress {
+    began: Rc<Start>,
     /// On a terminal alone.
     bar: Option<ProgressBar>,
     start: Option<TrainStart>,
@@ -29,13 +59,13 @@ pub struct Progress {
 
 impl Progress {
     /// A live bar if stderr is a terminal, else lines on stdout.
-    pub fn new() -> Self {
+    pub fn new(began: Rc<Start>) -> Self {
         let now = Instant::now();
         let bar = io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5)).with_style(style)
         });
-        Progress { bar, start: None, epoch: EpochStart { epoch: 0, steps: 0 }, epoch_began: now, shown: now }
+        Progress { began, bar, start: None, epoch: EpochStart { epoch: 0, steps: 0 }, epoch_began: now, shown: now }
     }
 
     /// Prints a line without tearing the bar.
@@ -89,6 +119,13 @@ impl Callback for Progress {
     }
 
     fn on_step(&mut self, step: &mut StepInfo<'_>) -> Result<()> {
+        if self.began.first_step.get().is_zero() {
+            // This waits for the step, once.
+            step.metrics()?;
+            self.began.first_step.set(self.began.began.elapsed());
+            let [first, compiled] = [&self.began.first_step, &self.began.compiled].map(|t| t.get().as_secs_f64());
+            self.say(format!("Start     first step done after {first:.2} s, {compiled:.2} s of them for compiling it"));
+        }
         let interval = if self.bar.is_some() { BAR } else { LINE };
         if let Some(metrics) = step.latest.filter(|_| self.shown.elapsed() >= interval) {
             self.show(step, &metrics);

@@ -151,6 +151,8 @@ pub struct Summary {
     pub epochs: usize,
     /// Optimizer steps.
     pub steps: u64,
+    /// Seconds from the start of the program until the device had done the first step.
+    pub first_step_seconds: f64,
     /// Seconds spent on training steps, evaluation left out.
     pub seconds: f64,
     /// Steps a second.

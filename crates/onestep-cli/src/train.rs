@@ -9,7 +9,7 @@ use onestep::{Error, ErrorKind, Result};
 use crate::args::TrainArgs;
 use crate::configs::{self, Kind};
 use crate::output::{complain, line, say};
-use crate::progress::Progress;
+use crate::progress::{Progress, Start};
 use crate::run_folder::{RunFolder, Summary};
 use crate::tables::{bytes, confusion, model_summary, percent, thousands};
 
@@ -18,6 +18,7 @@ use crate::tables::{bytes, confusion, model_summary, percent, thousands};
 /// # Errors
 /// Whatever is wrong with flags, config, data, device or disk, and a loss that becomes NaN or infinite.
 pub fn train(args: &TrainArgs) -> Result<()> {
+    let start = Start::now();
     let out = args.out.as_deref();
     let (config, name) = effective_config(args)?;
     RunFolder::check(out, args.force)?;
@@ -28,13 +29,13 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     stop_on_interrupt(stop.clone());
     let mut trainer = config.trainer(&train)?.device(device).stop_flag(stop).build(&train)?;
     // Compiled now, so that a model that does not fit the device leaves no run folder behind.
-    trainer.prepare(&train)?;
+    start.compiling(|| trainer.prepare(&train))?;
     describe(&trainer, &config, &name, &train, &test);
 
     let run = RunFolder::create(out, &name, args.force)?;
     run.write_config(&config)?;
     trainer.callback(run.metrics()?);
-    trainer.callback(Progress::new());
+    trainer.callback(Progress::new(start.clone()));
     let fitted = trainer.fit(&train, Some(&test), Epochs(config.training.epochs.into()));
     let history = fitted.or_else(|error| rescue(&trainer, &run, error))?;
     trainer.save(run.model())?;
@@ -46,7 +47,7 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     let last = history.last().filter(|_| !history.interrupted).and_then(|record| record.test.clone());
     let figures = last.map_or_else(|| trainer.evaluate(&test), Ok)?;
     show_figures(&figures, trainer.classes());
-    let summary = summarise(&trainer, &run, &history, &figures);
+    let summary = summarise(&trainer, &run, &history, &figures, &start);
     run.write_summary(&summary)?;
     say(format_args!("Saved     {}", run.path().display()));
     if args.json {
@@ -136,13 +137,14 @@ pub fn show_figures(figures: &Evaluation, classes: Option<&[String]>) {
     say(format_args!("Test      loss {:.4}{}", figures.loss, accuracy.unwrap_or_default()));
 }
 
-fn summarise(trainer: &Trainer, run: &RunFolder, history: &History, figures: &Evaluation) -> Summary {
+fn summarise(trainer: &Trainer, run: &RunFolder, history: &History, figures: &Evaluation, start: &Start) -> Summary {
     let engine = trainer.engine();
     Summary {
         device: engine.device().name(),
         parameters: engine.parameter_count(),
         epochs: history.epochs.len(),
         steps: history.steps,
+        first_step_seconds: start.first_step_seconds(),
         seconds: history.seconds,
         steps_per_second: history.steps_per_second(),
         train_loss: history.last().map(|record| record.train.loss),

@@ -11,7 +11,16 @@ use crate::{Place, png};
 fn a_run_leaves_its_files_and_can_be_used() {
     let place = Place::new();
     let printed = place.succeeds(&["train", "tiny.toml", "--json", "--seed", "3"]);
-    for part in ["conv2d", "[3,3,4]", "total", "epoch  2", "test accuracy", "Confusion matrix", "Saved"] {
+    for part in [
+        "conv2d",
+        "[3,3,4]",
+        "total",
+        "epoch  2",
+        "test accuracy",
+        "Confusion matrix",
+        "Saved",
+        "first step done after",
+    ] {
         assert!(printed.contains(part), "`{part}` is not in:\n{printed}");
     }
     let summary: Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
@@ -21,6 +30,7 @@ fn a_run_leaves_its_files_and_can_be_used() {
         "epochs",
         "steps",
         "seconds",
+        "first_step_seconds",
         "steps_per_second",
         "train_loss",
         "test_loss",
