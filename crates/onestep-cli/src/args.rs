@@ -118,14 +118,15 @@ pub struct EvalArgs {
 /// Arguments of `onestep bench`.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
-    /// Workloads (seed_cnn, mlp, small_cnn, small_cnn_1k, big_mlp) or config files [default: the first three]
+    /// Workloads (seed_cnn, mlp, small_cnn, small_cnn_1k, big_mlp) or config files [default: the first three]; or matmul
+    /// alone, a product of two square matrices
     #[arg(value_name = "WORKLOAD|FILE.toml")]
     pub workloads: Vec<String>,
     /// Batch sizes to time, over the workload's
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Vec<u32>,
     /// Widths to time: the features or filters of the first layer; all others but the last layer's change in
-    /// proportion
+    /// proportion. Of matmul, the rows and columns [default: 4096]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub width: Vec<u32>,
     /// The floats that products and convolutions read (f32, bf16, f16), over the workload's

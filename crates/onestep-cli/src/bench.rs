@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::args::BenchArgs;
 use crate::configs::{self, Kind, SMALL};
 use crate::output::{line, say};
+use crate::products;
 use crate::tables::{Align, bytes, table, thousands};
 
 /// How long steps are run before they count, so that caches, clock and threads have settled.
@@ -30,6 +31,9 @@ const REPEAT: Duration = Duration::from_millis(200);
 /// Names that no workload has, configs, data or a device that do not work, widths that a model cannot have.
 pub fn bench(args: &BenchArgs) -> Result<()> {
     let device = args.device.open()?;
+    if args.workloads == [products::NAME] {
+        return products::bench(args, &device);
+    }
     let all = || SMALL.iter().map(|name| name.to_string()).collect();
     let names: Vec<String> = if args.workloads.is_empty() { all() } else { args.workloads.clone() };
     let configs = names.iter().map(|name| configs::find(name, &[Kind::Workload])).collect::<Result<Vec<_>>>()?;
@@ -151,11 +155,28 @@ impl Dataset for Cycled {
 
 /// Microseconds a step of each repeat, smallest first.
 fn time(engine: &mut Engine, mut source: Source, args: &BenchArgs) -> Result<Vec<f64>> {
+    let times = repeated(args, |steps| {
+        source.run(engine, steps)?;
+        engine.wait()
+    })?;
+    if let Some(step) = engine.health()? {
+        return Err(Error::numeric(format!(
+            "the loss became NaN or infinite at step {step}, after which a step changes nothing and its time says \
+             little; lower the learning rate"
+        )));
+    }
+    Ok(times)
+}
+
+/// Microseconds a step of each repeat, smallest first: `run` runs so many steps and waits for them.
+///
+/// # Errors
+/// Those of `run`.
+pub fn repeated(args: &BenchArgs, mut run: impl FnMut(u32) -> Result<()>) -> Result<Vec<f64>> {
     let (began, mut warm) = (Instant::now(), 1);
     let pace = loop {
         let last = Instant::now();
-        source.run(engine, warm)?;
-        engine.wait()?;
+        run(warm)?;
         if began.elapsed() >= WARM_UP {
             break last.elapsed().as_secs_f64() / f64::from(warm);
         }
@@ -165,18 +186,17 @@ fn time(engine: &mut Engine, mut source: Source, args: &BenchArgs) -> Result<Vec
     let mut times = Vec::new();
     for _ in 0..args.repeats {
         let began = Instant::now();
-        source.run(engine, steps)?;
-        engine.wait()?;
+        run(steps)?;
         times.push(1e6 * began.elapsed().as_secs_f64() / f64::from(steps));
-    }
-    if let Some(step) = engine.health()? {
-        return Err(Error::numeric(format!(
-            "the loss became NaN or infinite at step {step}, after which a step changes nothing and its time says \
-             little; lower the learning rate"
-        )));
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
+}
+
+/// The middle of some times, smallest first, of which there is at least one.
+pub fn median(times: &[f64]) -> f64 {
+    let (last, middle) = (times.len() - 1, times.len() / 2);
+    if last % 2 == 0 { times[middle] } else { (times[middle - 1] + times[middle]) / 2.0 }
 }
 
 /// Makes the first layer with features or filters this wide, and all others but the last in proportion, rounded up.
@@ -242,8 +262,7 @@ struct Figure {
 impl Figure {
     /// `times` are in microseconds a step, smallest first, at least one.
     fn new(name: &str, engine: &Engine, args: &BenchArgs, batch: u32, width: Option<u32>, times: Vec<f64>) -> Self {
-        let (last, middle) = (times.len() - 1, times.len() / 2);
-        let median_us = if last % 2 == 0 { times[middle] } else { (times[middle - 1] + times[middle]) / 2.0 };
+        let (last, median_us) = (times.len() - 1, median(&times));
         let rounded = |us: f64| (us * 1000.0).round() / 1000.0;
         let device = engine.device().name();
         Figure {

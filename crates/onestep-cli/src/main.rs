@@ -12,6 +12,7 @@ mod explain;
 mod images;
 mod output;
 mod predict;
+mod products;
 mod progress;
 mod run_folder;
 mod tables;

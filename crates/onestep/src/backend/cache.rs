@@ -29,7 +29,7 @@ impl Cache {
 
     /// A folder of one's own.
     #[cfg(test)]
-    fn at(folder: &std::path::Path) -> Self {
+    pub(super) fn at(folder: &std::path::Path) -> Self {
         Cache(Some(folder.to_path_buf()))
     }
 

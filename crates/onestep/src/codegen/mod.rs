@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Contraction, Kernel, KernelKind, LoopKernel, Plan, Workers};
 
 pub use bindings::{Access, Binding, Bound};
-pub use contraction::Tiling;
+pub use contraction::{Tile, Tiling};
 use dialect::Dialect;
 
 /// A language to print in.
@@ -99,6 +99,14 @@ pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling, language:
     let entry = format!("k{}", kernels.start);
     let printed = contraction::print(plan, &entry, nest, product, tiling, language);
     printed.map_err(|e| e.at(format!("kernel k{}", kernels.start)))
+}
+
+/// The tilings that are worth measuring for a kernel in WGSL, the one that extents decide first: it alone where the
+/// kernel is not printed by tiles, or where it says which tile.
+pub fn tilings(plan: &Plan, kernels: &Range<usize>, tiling: Tiling) -> Vec<Tiling> {
+    let free = |nest: &LoopKernel| nest.schedule.workers == Workers::Tiles && tiling.tile.is_none();
+    let product = tiled(plan, kernels).filter(|found| free(found.0));
+    product.map_or_else(|| vec![tiling], |(nest, product)| contraction::tilings(plan, nest, product, tiling))
 }
 
 /// Bytes of the scratch memory that what [`print_tiled`] prints shares.

@@ -47,7 +47,8 @@ impl Dialect for Wgsl {
             text.push_str(&format!("var<workgroup> {name}: array<{ty}, {}>;\n", frame.shared_len));
         }
         let uses_block = frame.body.contains("block");
-        text.push_str(&entry(frame.entry, frame.threads, uses_block));
+        let group: &[&str] = if uses_block { &["@builtin(workgroup_id) group_id: vec3<u32>"] } else { &[] };
+        text.push_str(&entry(frame.entry, frame.threads, group));
         text.push_str("  let thread: i32 = i32(local);\n");
         if uses_block {
             text.push_str(&format!("  {}\n", block(frame.groups)));
@@ -238,7 +239,7 @@ impl Dialect for Wgsl {
             return part_of_word(slot, width, &shifted(slot, index));
         }
         if slot.width == width {
-            return format!("{}[({index}) / {width}]", slot.name);
+            return format!("{}[u32({index}) / {width}u]", slot.name);
         }
         let first = first_word(slot, &shifted(slot, index));
         let parts: Vec<String> = (0..words).map(|k| word(slot, &plus(&first, k))).collect();
@@ -279,7 +280,7 @@ impl Dialect for Wgsl {
             return set_part(slot, width, &shifted(slot, index), vector);
         }
         if slot.width == width {
-            return format!("{}[({index}) / {width}] = {vector};", slot.name);
+            return format!("{}[u32({index}) / {width}u] = {vector};", slot.name);
         }
         let first = first_word(slot, &shifted(slot, index));
         let part = |k: usize| if words == 1 { vector.to_string() } else { format!("{vector}[{k}]") };
@@ -345,10 +346,10 @@ pub(super) fn declared(bindings: &[(Binding, Slot)]) -> String {
     bindings.iter().enumerate().map(one).collect()
 }
 
-/// The line that opens a kernel, with the number of its workgroup if it uses that.
-pub(super) fn entry(name: &str, threads: usize, uses_block: bool) -> String {
-    let group = if uses_block { "@builtin(workgroup_id) group_id: vec3<u32>, " } else { "" };
-    format!("\n@compute @workgroup_size({threads})\nfn {name}({group}@builtin(local_invocation_index) local: u32) {{\n")
+/// The line that opens a kernel, with the numbers that it uses besides its thread's.
+pub(super) fn entry(name: &str, threads: usize, numbers: &[&str]) -> String {
+    let numbers: String = numbers.iter().map(|number| format!("{number}, ")).collect();
+    format!("\n@compute @workgroup_size({threads})\nfn {name}({numbers}@builtin(local_invocation_index) local: u32) {{\n")
 }
 
 /// The line that declares the workgroup's number.

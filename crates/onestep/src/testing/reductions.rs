@@ -153,6 +153,10 @@ pub(super) fn dots(s: &mut Suite) {
         of(dtype, &[], [33, 65, 17]);
         of(dtype, &[], [64, 64, 64]);
     }
+    // Several of the largest tiles, and a sum that several blocks share.
+    for dtype in [DType::F32, DType::F16] {
+        [[136, 40, 264], [72, 560, 136]].iter().for_each(|&mkn| of(dtype, &[], mkn));
+    }
 }
 
 /// Products and convolutions with what follows them in a network: bias and ReLU, of numbers and of what is none; and two

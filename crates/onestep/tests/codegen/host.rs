@@ -27,8 +27,8 @@ pub struct Job {
 }
 
 /// What tiles may use: little on the host, which runs blocks one after the other.
-pub const HOST: Tiling = Tiling { multiprocessors: 8, shared_bytes: 48 << 10 };
-pub const GPU: Tiling = Tiling { multiprocessors: 132, shared_bytes: 48 << 10 };
+pub const HOST: Tiling = Tiling::new(8, 48 << 10);
+pub const GPU: Tiling = Tiling::new(132, 48 << 10);
 
 /// Each launch of a plan: its kernels in order, and the bytes of their scratch memory.
 fn work(plan: &Plan, tiling: Tiling) -> Vec<(Vec<Source>, usize)> {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use expect_test::{ExpectFile, expect, expect_file};
 use host::Job;
-use onestep::codegen::{Access, Binding, Bound, Language, Tiling, launches, print, print_tiled};
+use onestep::codegen::{Access, Binding, Bound, Language, Tile, Tiling, launches, print, print_tiled};
 use onestep::ir::Graph;
 use onestep::plan::{Place, Plan};
 use onestep::testing::{OpCase, op_cases};
@@ -95,6 +95,26 @@ fn tiles_in_wgsl() {
     check(&plan(&programs::product(4096).graph), expect_file!["expected/long_product.wgsl"]);
     check(&plan(&programs::convolution().graph), expect_file!["expected/convolution.wgsl"]);
     check(&plan(&programs::bf16_product().graph), expect_file!["expected/bf16_product.wgsl"]);
+}
+
+#[test]
+fn measured_tiles_in_wgsl() {
+    // The first of each kind.
+    let texts = |case: &OpCase, cooperative| {
+        let plan = programs::planned_for_threads(&case.graph);
+        let printed = Tile::all().map(|tile| {
+            let tiling = Tiling { cooperative, tile: Some(tile), ..host::GPU };
+            print_tiled(&plan, 0..1, tiling, WGSL).unwrap()[0].kernel.clone()
+        });
+        printed.collect::<Vec<_>>()
+    };
+    expect_file!["expected/product_8x8.wgsl"].assert_eq(&texts(&programs::product(48), false)[0]);
+    let layer = texts(&programs::f16_layer(), true);
+    let cooperative: Vec<&String> = layer.iter().filter(|text| text.contains("coopMultiplyAdd")).collect();
+    expect_file!["expected/f16_layer_cooperative.wgsl"].assert_eq(cooperative[0]);
+    // Where the device has none, and where operands are not of f16, threads multiply.
+    let others = [texts(&programs::f16_layer(), false), texts(&programs::bf16_product(), true)].concat();
+    assert!(!others.iter().any(|text| text.contains("coop")) && cooperative.len() > 1);
 }
 
 #[test]

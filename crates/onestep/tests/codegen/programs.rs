@@ -125,6 +125,14 @@ pub fn bf16_product() -> OpCase {
     })
 }
 
+/// A layer of f16 with a bias and a ReLU.
+pub fn f16_layer() -> OpCase {
+    traced("f16 layer", 64, |t| {
+        let (x, w) = (t.input("x", [128, 64], DType::F16), t.input("w", [64, 96], DType::F16));
+        vec![(x.matmul(&w).cast(F32) + t.input("b", [96], F32)).relu()]
+    })
+}
+
 /// A convolution with a stride, and the gradients of its input and filter.
 pub fn convolution() -> OpCase {
     let loss = traced("convolution", 3000, |t| {

@@ -2,8 +2,9 @@
 
 use crate::host::GPU;
 use naga::back::msl;
+use naga::front::wgsl::{Frontend, Options};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use onestep::codegen::{Bound, Language, Source, Tiling, launches, print, print_tiled};
+use onestep::codegen::{Bound, Language, Source, Tile, Tiling, launches, print, print_tiled};
 use onestep::plan::{KernelKind, Place, Plan};
 
 /// For a device that binds whatever is asked for.
@@ -26,13 +27,15 @@ pub fn tight(plan: &Plan) -> Vec<Source> {
     pairs.map(|(r, s)| print(plan, r, Language::Wgsl { bindings: s.bindings.len() - 1 }).unwrap()).collect()
 }
 
-/// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one.
+/// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one; and
+/// by each tile that is measured, whatever their extents.
 pub fn tiles(plan: &Plan) -> Vec<Source> {
-    let small = Tiling { multiprocessors: 4, shared_bytes: 16 << 10 };
-    let languages = [(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
+    let small = Tiling::new(4, 16 << 10);
+    let mut languages = vec![(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
+    languages.extend(Tile::all().map(|tile| (Tiling { tile: Some(tile), cooperative: true, ..GPU }, WGSL)));
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
     let printed =
-        loops.flat_map(|r| languages.map(|(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
+        loops.flat_map(|r| languages.iter().map(move |&(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
     // Some bind more than three buffers besides the arena.
     printed
         .filter_map(Result::ok)
@@ -43,11 +46,17 @@ pub fn tiles(plan: &Plan) -> Vec<Source> {
 
 /// What naga has against a text.
 pub fn fault(text: &str) -> Option<String> {
-    let module = match naga::front::wgsl::parse_str(text) {
+    // Kernels that multiply cooperative matrices say so; all others use no extension.
+    let capabilities = match text.contains("enable wgpu_cooperative_matrix;") {
+        true => Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP,
+        false => Capabilities::empty(),
+    };
+    let mut reader = Frontend::new_with_options(Options { parse_doc_comments: false, capabilities });
+    let module = match reader.parse(text) {
         Ok(module) => module,
         Err(e) => return Some(e.emit_to_string(text)),
     };
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = match validator.validate(&module) {
         Ok(info) => info,
         Err(e) => return Some(e.emit_to_string(text)),

@@ -153,7 +153,7 @@ impl<'a> Work<'a> {
 }
 
 fn tiling(shared: &Shared) -> Tiling {
-    Tiling { multiprocessors: shared.gpu.multiprocessors, shared_bytes: shared.gpu.shared_bytes }
+    Tiling::new(shared.gpu.multiprocessors, shared.gpu.shared_bytes)
 }
 
 /// Bytes of the scratch memory that a kernel of a plan, or an island of them, takes. Of a library's product it is

@@ -3,7 +3,10 @@
 
 use std::sync::OnceLock;
 
-use wgpu::{Adapter, AdapterInfo, Backends, DeviceType, Features, Instance, InstanceDescriptor, InstanceFlags};
+use wgpu::{
+    Adapter, AdapterInfo, Backends, CooperativeMatrixProperties, CooperativeScalarType, DeviceType, Features, Instance,
+    InstanceDescriptor, InstanceFlags,
+};
 
 use super::gpu::now;
 use crate::backend::memory::Size;
@@ -95,6 +98,21 @@ fn rank(found: &Found) -> usize {
 /// Whether it computes on the CPU.
 pub(super) fn is_software(info: &AdapterInfo) -> bool {
     info.device_type == DeviceType::Cpu
+}
+
+/// What kernels need that multiply cooperative matrices.
+pub(super) const MATRICES: Features =
+    Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(Features::SHADER_F16).union(Features::SUBGROUP);
+
+/// Whether subgroups of 32 threads, no more and no less, multiply matrices of 16 by 16 by 16, of f16 with sums in f32.
+pub(super) fn multiplies_matrices(adapter: &Adapter, info: &AdapterInfo) -> bool {
+    let fits = |p: &CooperativeMatrixProperties| {
+        let types = (p.ab_type, p.cr_type) == (CooperativeScalarType::F16, CooperativeScalarType::F32);
+        types && [p.m_size, p.n_size, p.k_size] == [16; 3]
+    };
+    adapter.features().contains(MATRICES)
+        && [info.subgroup_min_size, info.subgroup_max_size] == [32; 2]
+        && adapter.cooperative_matrix_properties().iter().any(fits)
 }
 
 /// Whether a name is for this backend: `vulkan`, `vulkan:1`, `metal`, `dx12`, `wgpu`.

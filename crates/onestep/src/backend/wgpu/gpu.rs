@@ -38,6 +38,8 @@ pub(super) struct Gpu {
     pub(super) info: AdapterInfo,
     pub(super) limits: Limits,
     pub(super) features: Features,
+    /// Whether its subgroups multiply matrices as kernels here ask them to.
+    pub(super) cooperative: bool,
     pub(super) device: wgpu::Device,
     queue: wgpu::Queue,
     line: Mutex<Line>,
@@ -87,13 +89,23 @@ impl Gpu {
     /// Opens an adapter with all the limits it has.
     pub(super) fn open(found: Found) -> Result<Self> {
         let Found { adapter, info, name } = found;
-        let wanted = Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE;
+        let cooperative = adapters::multiplies_matrices(&adapter, &info);
+        let wanted = Features::TIMESTAMP_QUERY
+            | Features::PIPELINE_CACHE
+            | if cooperative { adapters::MATRICES } else { Features::empty() };
         let (limits, features) = (adapter.limits(), adapter.features() & wanted);
+        let experimental_features = match cooperative {
+            // SAFETY: of what is experimental, cooperative matrices alone are used, by kernels of ours that load and
+            // store whole matrices within the shared memory they declare, in control flow that a workgroup has in
+            // common.
+            true => unsafe { ExperimentalFeatures::enabled() },
+            false => ExperimentalFeatures::disabled(),
+        };
         let descriptor = DeviceDescriptor {
             label: None,
             required_features: features,
             required_limits: limits.clone(),
-            experimental_features: ExperimentalFeatures::disabled(),
+            experimental_features,
             // The pool above keeps large blocks itself.
             memory_hints: MemoryHints::MemoryUsage,
             trace: wgpu::Trace::Off,
@@ -118,6 +130,7 @@ impl Gpu {
             info,
             limits,
             features,
+            cooperative,
             device,
             queue,
             line: Mutex::default(),

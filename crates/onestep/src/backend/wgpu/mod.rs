@@ -3,6 +3,7 @@
 //! goes through one queue in order.
 
 mod adapters;
+mod choice;
 mod gpu;
 mod memory;
 mod pipelines;
@@ -17,10 +18,11 @@ use std::sync::{Arc, OnceLock};
 use super::memory::{Block, Pool, Ring, Statistics, rounded};
 use super::pooled::{Pooled, PooledMemory, state_bytes};
 use super::{Backend, Executable, Memory, Pending, download_now, planned_blocks};
-use crate::codegen::{self, Tiling};
+use crate::codegen::{self, Tile, Tiling};
 use crate::error::Result;
 use crate::ir::{DType, Graph};
 use crate::plan::{Plan, Target};
+use choice::Choices;
 use gpu::Gpu;
 use memory::{GpuMemory, Mapped};
 use wgpu::DeviceType;
@@ -59,6 +61,9 @@ struct Shared {
     uploads: OnceLock<Ring<Mapped>>,
     downloads: OnceLock<Ring<Mapped>>,
     answers: OnceLock<Ring<Mapped>>,
+    choices: Choices,
+    /// A tile that all products take: tests ask for it.
+    tile: Option<Tile>,
 }
 
 impl Wgpu {
@@ -71,7 +76,8 @@ impl Wgpu {
         let gpu = Arc::new(Gpu::open(found)?);
         let pool = Pool::new(GpuMemory(gpu.clone()), None);
         let (uploads, downloads, answers) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Wgpu(Arc::new(Shared { gpu, pool, uploads, downloads, answers })))
+        let choices = Choices::of_user(&gpu.info);
+        Ok(Wgpu(Arc::new(Shared { gpu, pool, uploads, downloads, answers, choices, tile: None })))
     }
 
     /// Every adapter that opens, best first.
@@ -89,13 +95,14 @@ impl Wgpu {
 impl Shared {
     /// What tile kernels may use.
     fn tiling(&self) -> Tiling {
-        let Gpu { limits, info, .. } = &*self.gpu;
+        let Gpu { limits, info, cooperative, .. } = &*self.gpu;
         let multiprocessors = match info.device_type {
             DeviceType::DiscreteGpu => MULTIPROCESSORS[0],
             DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => MULTIPROCESSORS[1],
             DeviceType::Cpu => MULTIPROCESSORS[2],
         };
-        Tiling { multiprocessors, shared_bytes: limits.max_compute_workgroup_storage_size as usize }
+        let bytes = limits.max_compute_workgroup_storage_size as usize;
+        Tiling { cooperative: *cooperative, tile: self.tile, ..Tiling::new(multiprocessors, bytes) }
     }
 
     /// Whether its workgroups are large enough for tiles, as they are wherever WebGPU could run.
@@ -199,7 +206,11 @@ impl Backend for Wgpu {
 
     fn program_bytes(&self, _: &Graph, plan: &Plan) -> Result<usize> {
         let tiling = self.0.tiling();
-        let scratch = codegen::launches(plan).into_iter().map(|kernels| codegen::scratch_bytes(plan, &kernels, tiling));
+        // Whichever tile is chosen.
+        let scratch = codegen::launches(plan).into_iter().map(|kernels| {
+            let tilings = codegen::tilings(plan, &kernels, tiling).into_iter();
+            tilings.map(|tiling| codegen::scratch_bytes(plan, &kernels, tiling)).max().unwrap_or_default()
+        });
         let blocks = planned_blocks(plan).chain(scratch.filter(|&bytes| bytes > 0));
         Ok(blocks.map(|bytes| rounded(bytes).unwrap_or(usize::MAX)).fold(0, usize::saturating_add))
     }

@@ -2,7 +2,6 @@
 //! in one submission.
 
 use std::num::NonZeroU64;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use super::step::{Launch, Step};
 use crate::backend::memory::{Block, Purpose};
 use crate::backend::pooled::{Pooled, PooledMemory};
 use crate::backend::{Executable, Memory, check_input};
-use crate::codegen::{self, Access, Binding, Bound, Language, Source};
+use crate::codegen::{self, Access, Binding, Bound, Language, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
 use crate::plan::{KernelKind, Place, Plan};
@@ -44,12 +43,25 @@ pub(super) struct Program {
 }
 
 /// A printed kernel.
-struct Part {
-    source: Source,
+pub(super) struct Part {
+    pub(super) source: Source,
     /// The first of the plan's kernels that it computes.
-    kernel: usize,
+    pub(super) kernel: usize,
     /// The scratch memory that it shares with the others of the same, with its bytes.
-    scratch: Option<(Buffer, usize)>,
+    pub(super) scratch: Option<(Buffer, usize)>,
+}
+
+/// One way to compute some of a plan's kernels.
+pub(super) struct Variant {
+    /// What is launched, in order.
+    pub(super) sources: Vec<Source>,
+    /// Bytes of the scratch memory that these share.
+    pub(super) scratch_bytes: usize,
+}
+
+/// WGSL for an adapter.
+fn language(gpu: &Gpu) -> Language {
+    Language::Wgsl { bindings: gpu.bindings() }
 }
 
 /// Where the device notes times.
@@ -69,24 +81,23 @@ impl Clock {
 
 impl Program {
     pub(super) fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
-        let (language, tiling) = (Language::Wgsl { bindings: shared.gpu.bindings() }, shared.tiling());
-        let print = |kernels: &Range<usize>| match &plan.kernels[kernels.start].kind {
-            KernelKind::Loop(_) => codegen::print_tiled(plan, kernels.clone(), tiling, language),
-            KernelKind::Library(call) => Err(Error::unsupported(format!(
-                "there is no {} for {}; compile for its own target",
-                call.name(),
-                shared.gpu.name
-            ))),
-        };
         let mut memory = Buffers::new(shared, graph, plan, states)?;
         let mut parts = Vec::new();
         for kernels in codegen::launches(plan) {
-            let scratch = memory.workspace(shared, codegen::scratch_bytes(plan, &kernels, tiling))?;
-            parts.extend(print(&kernels)?.into_iter().map(|source| Part {
-                source,
-                kernel: kernels.start,
-                scratch: scratch.clone(),
-            }));
+            if let KernelKind::Library(call) = &plan.kernels[kernels.start].kind {
+                let (call, name) = (call.name(), &shared.gpu.name);
+                return Err(Error::unsupported(format!("there is no {call} for {name}; compile for its own target")));
+            }
+            let tilings = codegen::tilings(plan, &kernels, shared.tiling());
+            let print = |&tiling: &Tiling| -> Result<Variant> {
+                let sources = codegen::print_tiled(plan, kernels.clone(), tiling, language(&shared.gpu))?;
+                Ok(Variant { sources, scratch_bytes: codegen::scratch_bytes(plan, &kernels, tiling) })
+            };
+            let variants = tilings.iter().map(print).collect::<Result<Vec<_>>>()?;
+            let Variant { sources, scratch_bytes } = shared.choices.fastest(shared, &memory, variants)?;
+            let scratch = memory.workspace(shared, scratch_bytes)?;
+            let part = |source| Part { source, kernel: kernels.start, scratch: scratch.clone() };
+            parts.extend(sources.into_iter().map(part));
         }
         let launches = side_by_side(&parts, |part| {
             let bound = memory.bound(&shared.gpu, part)?;
@@ -107,7 +118,7 @@ impl Program {
 }
 
 /// What a function makes of each of some values, on as many threads as the host has.
-fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+pub(super) fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(values.len()).max(1);
     let each = values.len().div_ceil(threads).max(1);
     let all = |values: &[T]| values.iter().map(&make).collect::<Result<Vec<R>>>();
@@ -122,7 +133,7 @@ fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> Result<R> +
 }
 
 /// Compiles a kernel and binds it.
-fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<Launch> {
+pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<Launch> {
     let Part { source, kernel, .. } = part;
     let entries = source.bindings.iter().zip(bound).zip(0..).map(|((binding, buffer), number)| BindGroupLayoutEntry {
         binding: number,
@@ -188,7 +199,7 @@ fn groups(gpu: &Gpu, source: &Source) -> Result<[u32; 3]> {
 }
 
 /// Where a plan's buffers lie.
-struct Buffers {
+pub(super) struct Buffers {
     /// Of each buffer: what it lies in, from which byte on, its bytes, and its name.
     places: Vec<(Buffer, usize, usize, String)>,
     arena: Buffer,
@@ -243,8 +254,17 @@ impl Buffers {
     }
 
     /// What a kernel binds, in its order.
-    fn bound<'a>(&'a self, gpu: &Gpu, part: &'a Part) -> Result<Vec<BufferBinding<'a>>> {
+    pub(super) fn bound<'a>(&'a self, gpu: &Gpu, part: &'a Part) -> Result<Vec<BufferBinding<'a>>> {
         part.source.bindings.iter().map(|binding| self.binding(gpu, part, binding)).collect()
+    }
+
+    /// Bytes of what is bound, but for scratch memory.
+    pub(super) fn bytes_of(&self, binding: &Binding) -> usize {
+        match binding.bound {
+            Bound::Buffer(id) => self.places[id.index()].2,
+            Bound::Arena { start, end } => end - start,
+            Bound::Workspace => 0,
+        }
     }
 
     fn binding<'a>(&'a self, gpu: &Gpu, part: &'a Part, binding: &Binding) -> Result<BufferBinding<'a>> {

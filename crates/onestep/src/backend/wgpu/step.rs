@@ -84,9 +84,14 @@ impl Ahead {
 }
 
 fn encode(gpu: &Gpu, launches: &[Launch]) -> CommandBuffer {
+    repeated(gpu, launches, 1)
+}
+
+/// A list of commands that runs kernels so many times.
+pub(super) fn repeated(gpu: &Gpu, launches: &[Launch], times: usize) -> CommandBuffer {
     let mut encoder = gpu.encoder();
     let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-    for Launch { pipeline, group, groups: [x, y, z], .. } in launches {
+    for Launch { pipeline, group, groups: [x, y, z], .. } in std::iter::repeat_n(launches, times).flatten() {
         pass.set_pipeline(pipeline);
         pass.set_bind_group(0, group, &[]);
         pass.dispatch_workgroups(*x, *y, *z);

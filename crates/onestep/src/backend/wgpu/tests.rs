@@ -5,6 +5,8 @@ use crate::ErrorKind;
 use crate::backend::memory::Purpose;
 use crate::ir::{Literal, Op, StateId, Type, Unary};
 use crate::passes::{Passes, compile};
+use crate::plan::{KernelKind, Workers};
+use crate::testing::op_cases;
 
 /// The best adapter there is; CI must have one.
 fn open() -> Option<Wgpu> {
@@ -81,4 +83,39 @@ fn buffers_beyond_the_limits_are_errors_of_memory() {
     assert_eq!(e.kind(), ErrorKind::Memory);
     assert!(e.to_string().contains("out of memory"), "{e}");
     assert!(wgpu.allocate(DType::F32, usize::MAX).is_err());
+}
+
+#[test]
+fn every_tile_computes_what_the_reference_does() {
+    let Some(wgpu) = open() else { return };
+    let target = Target { tile_work: 1, ..wgpu.target() };
+    let cases = op_cases().into_iter().map(|case| (compile(&case.graph, &target, Passes::all()).unwrap(), case));
+    let is_tiled = |kernel: &KernelKind| matches!(kernel, KernelKind::Loop(nest) if nest.schedule.workers == Workers::Tiles);
+    let cases: Vec<_> = cases.filter(|(compiled, _)| compiled.plan.kernels.iter().any(|k| is_tiled(&k.kind))).collect();
+    // Software takes long to compile such kernels: there each case is computed by one of the tiles.
+    let tiles: Vec<Tile> = Tile::all().collect();
+    let each = if adapters::is_software(&wgpu.0.gpu.info) { tiles.len() } else { 1 };
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for (number, tile) in tiles.into_iter().enumerate() {
+        let mut own = Wgpu::open("wgpu").unwrap();
+        Arc::get_mut(&mut own.0).unwrap().tile = Some(tile);
+        for (compiled, case) in cases.iter().skip(number % each).step_by(each) {
+            let states = case.states.iter().map(|s| {
+                let memory = own.allocate(s.dtype(), s.elements()).unwrap();
+                memory.upload(s.bytes()).unwrap();
+                memory
+            });
+            let states: Vec<Memory> = states.collect();
+            let mut program = own.compile(&compiled.graph, &compiled.plan, &states).unwrap();
+            case.inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
+            program.run().unwrap();
+            let outputs: Vec<_> = (0..case.graph.outputs().len()).map(|i| program.read_output(i).unwrap()).collect();
+            let after = case.states.iter().zip(&states);
+            let after = after.map(|(s, m)| Literal::from_bytes(s.dtype(), s.shape(), m.download().unwrap()).unwrap());
+            wrong.extend(case.check(&outputs, &after.collect::<Vec<_>>()).err().map(|e| format!("{tile:?}: {e}")));
+            count += 1;
+        }
+    }
+    println!("{count} programs");
+    assert!(count > 50 && wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

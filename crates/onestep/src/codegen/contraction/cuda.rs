@@ -15,6 +15,10 @@ impl Tongue for CudaTiles {
         &Cuda
     }
 
+    fn enables(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn head(&self, frame: &TileFrame) -> String {
         let scratch = frame.scratch.map(|access| {
             let constant = if access == Access::Read { "const " } else { "" };
@@ -22,14 +26,14 @@ impl Tongue for CudaTiles {
         });
         // Two blocks side by side hide each other's waits.
         let mut text = cuda::signature(frame.entry, &format!("{}, 2", frame.threads), frame.bindings, scratch);
-        match frame.shared {
+        match frame.memory.floats {
             Some(("staged", fours)) => {
                 text.push_str(&format!("  __shared__ float4 staged[{fours}];\n"));
             }
             Some((name, fours)) => text.push_str(&format!("  __shared__ float {name}[{}];\n", 4 * fours)),
             None => {}
         }
-        for (name, width, count) in &frame.lists {
+        for (name, width, count) in &frame.memory.lists {
             text.push_str(&format!("  __shared__ Ints{width} {name}[{count}];\n"));
         }
         text
@@ -105,7 +109,7 @@ impl Tongue for CudaTiles {
         format!("const float (&{carry})[{width}] = whole;")
     }
 
-    fn begin_sums(&self, t: &mut Text) {
+    fn begin_sums(&self, t: &mut Text, _: &Cut) {
         t.line(format!("float sum[{OWN}][{OWN}] = {{}};"));
     }
 
@@ -128,7 +132,7 @@ impl Tongue for CudaTiles {
         t.close();
     }
 
-    fn put_together(&self, t: &mut Text, cut: &Cut) {
+    fn put_together(&self, t: &mut Text, cut: &Cut, _: usize) {
         let Cut { m: tm, n: tn, .. } = cut;
         t.line("#pragma unroll".into());
         t.open(format!("for (int i = 0; i < {OWN}; ++i) {{"));

@@ -39,7 +39,7 @@ pub(super) fn cut(nest: &LoopKernel, product: &Contraction, math: Math, tiling: 
     let fits = |(load, own)| {
         let along_k = lies_along_k(load, k, own);
         match math {
-            Math::Scalar => false,
+            Math::Scalar | Math::Cooperative => false,
             Math::Tf32 if !along_k => true,
             Math::Tf32 | Math::Half(_) => along_k && lie_together(lets, load, k, steps(math)),
         }
@@ -107,7 +107,7 @@ impl Side<'_> {
                     t.line(format!("{name}[i][{j}] = {part};"));
                 }
             }
-            Math::Tf32 | Math::Scalar => {
+            Math::Tf32 | Math::Scalar | Math::Cooperative => {
                 (0..4).for_each(|j| t.line(format!("{name}[i][{j}] = {};", Cuda.load(slot, &index(j)))));
             }
             Math::Half(_) => {

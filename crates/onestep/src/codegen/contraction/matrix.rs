@@ -9,8 +9,8 @@ use crate::ir::DType;
 
 /// Before the loop: what a warp's lanes are to do, and their sums.
 pub(super) fn prepare(t: &mut Text, cut: &Cut) {
-    let [wm, wn] = cut.warps;
-    let [rows, columns] = cut.of_warp();
+    let [wm, wn] = cut.owners();
+    let [rows, columns] = cut.own;
     t.line("const int lane = thread % 32;".into());
     t.line("const int warp = thread / 32;".into());
     t.line(format!("const int group = warp / {};", wm * wn));
@@ -21,7 +21,7 @@ pub(super) fn prepare(t: &mut Text, cut: &Cut) {
 
 /// The products of what is staged.
 pub(super) fn multiply(t: &mut Text, cut: &Cut, [left, right]: [&Side; 2]) {
-    let [rows, columns] = cut.of_warp();
+    let [rows, columns] = cut.own;
     let (depth, all) = (cut.math.depth(), cut.k);
     let function = multiplies(cut.math);
     t.line("#pragma unroll".into());
@@ -45,7 +45,7 @@ pub(super) fn multiplies(math: Math) -> &'static str {
         Math::Tf32 => "multiply_tf32",
         Math::Half(DType::BF16) => "multiply_bf16",
         Math::Half(_) => "multiply_f16",
-        Math::Scalar => panic!("onestep bug: no matrix unit multiplies by threads"),
+        Math::Scalar | Math::Cooperative => panic!("onestep bug: CUDA's matrix units do not multiply {math:?}"),
     }
 }
 
@@ -75,7 +75,7 @@ fn fragments(t: &mut Text, math: Math, side: &Side, step: &str, name: &str, coun
             };
             t.line(format!("load_transposed({name}[i], {first} + ({step} + {part}) * {row} + {own} + {place} * 8);"));
         }
-        (Math::Tf32 | Math::Scalar, false) => panic!("onestep bug: elements of 32 bits are not turned on their way"),
+        (Math::Tf32 | Math::Scalar | Math::Cooperative, false) => panic!("onestep bug: elements of 32 bits are not turned on their way"),
     }
     t.close();
 }
@@ -122,7 +122,7 @@ fn fragments_across(t: &mut Text, side: &Side, step: &str, name: &str, count: us
 
 /// Puts the sums of a warp where the groups' sums come together.
 pub(super) fn put_together(t: &mut Text, cut: &Cut, [left, right]: [&Side; 2]) {
-    let [rows, columns] = cut.of_warp();
+    let [rows, columns] = cut.own;
     let (row, math) = (cut.row(), cut.math);
     let [down, across] = [neighbours(math, left, rows / 8), neighbours(math, right, columns / 8)];
     for eight in 0..rows / 8 {

@@ -3,6 +3,7 @@
 //! Long sums are shared by groups of a block's threads, and longer ones by several blocks whose partial sums a second
 //! kernel adds, always in a fixed order. What languages say differently is a [`Tongue`]'s.
 
+mod cooperative;
 mod cuda;
 mod cut;
 mod direct;
@@ -24,6 +25,7 @@ use crate::plan::{
 };
 use cuda::CudaTiles;
 use cut::{Cut, Math, OWN, THREADS};
+pub use cut::Tile;
 use staging::Side;
 use wgsl::WgslTiles;
 
@@ -34,12 +36,26 @@ pub struct Tiling {
     pub multiprocessors: usize,
     /// Bytes that the threads of a block share.
     pub shared_bytes: usize,
+    /// Whether subgroups of 32 threads multiply matrices of 16 by 16, of f16 with sums in f32 (for WGSL; CUDA's units
+    /// are asked for by [`Workers::MatrixTiles`]).
+    pub cooperative: bool,
+    /// A tile of [`tilings`](super::tilings) that was measured to be the best; else extents decide.
+    pub tile: Option<Tile>,
+}
+
+impl Tiling {
+    /// What extents decide, on a device of so many multiprocessors and bytes.
+    pub const fn new(multiprocessors: usize, shared_bytes: usize) -> Self {
+        Tiling { multiprocessors, shared_bytes, cooperative: false, tile: None }
+    }
 }
 
 /// What tile kernels need of a language besides its [`Dialect`].
 trait Tongue {
     /// The language.
     fn dialect(&self) -> &dyn Dialect;
+    /// What must stand before all else, if anything.
+    fn enables(&self) -> Vec<String>;
     /// The kernel up to its first statement: what it binds, with scratch memory `workspace` where it is used, and shared
     /// memory: arrays of so many groups of four floats.
     fn head(&self, frame: &TileFrame) -> String;
@@ -74,11 +90,22 @@ trait Tongue {
     /// Gives an array of sums the name of a carry.
     fn carry(&self, carry: &str, width: usize) -> String;
     /// Before the loop, where threads multiply: the sums of a thread.
-    fn begin_sums(&self, t: &mut Text);
+    fn begin_sums(&self, t: &mut Text, cut: &Cut);
     /// The products of what is staged, each thread for itself, from its `own_m` and `own_n` on.
     fn multiply(&self, t: &mut Text, cut: &Cut, sides: [&Side; 2]);
-    /// Puts the sums of a thread where the groups' sums come together.
-    fn put_together(&self, t: &mut Text, cut: &Cut);
+    /// Puts the sums of a thread that a round takes where the groups' sums come together.
+    fn put_together(&self, t: &mut Text, cut: &Cut, round: usize);
+}
+
+/// What the threads of a block share.
+#[derive(Default)]
+struct Memory {
+    /// Name and size of floats, in groups of four.
+    floats: Option<(&'static str, usize)>,
+    /// The size of what holds operands alone, where sums have memory of their own, in groups of four halves.
+    halves: Option<usize>,
+    /// Lists of numbers: name, numbers of an entry, entries.
+    lists: Vec<(String, usize, usize)>,
 }
 
 /// A tile kernel's text but for its body.
@@ -87,12 +114,9 @@ struct TileFrame<'a> {
     bindings: &'a [(Binding, Slot)],
     /// How scratch memory is used, where it is.
     scratch: Option<Access>,
-    /// Name and size of shared memory, in groups of four floats.
-    shared: Option<(&'static str, usize)>,
+    memory: Memory,
     /// Threads of a workgroup.
     threads: usize,
-    /// Lists of numbers in shared memory: name, numbers of an entry, entries.
-    lists: Vec<(String, usize, usize)>,
     /// Workgroups in all, and on each axis.
     blocks: usize,
     groups: [usize; 3],
@@ -108,14 +132,15 @@ pub(super) fn print(
     tiling: Tiling,
     language: Language,
 ) -> Result<Vec<Source>> {
+    let (product, cut) = cut(plan, nest, product, tiling);
     let tongue: &dyn Tongue = match language {
         Language::Cuda => &CudaTiles,
-        Language::Wgsl { bindings } => &WgslTiles(Wgsl { bindings }),
+        Language::Wgsl { bindings } => {
+            &WgslTiles { wgsl: Wgsl { bindings }, cooperative: cut.math == Math::Cooperative }
+        }
     };
     printer::refuse_f64(plan, [nest].into_iter(), tongue.dialect())?;
-    let (product, cut) = cut(plan, nest, product, tiling);
     let product = &product;
-    let has_lists = tiling.shared_bytes >= WITH_LISTS;
     // Where operands are not staged there are as many threads as a block has results.
     let vector = if cut.direct { 1 } else { taken(plan, nest, product) };
     let nest = &LoopKernel { schedule: Schedule { vector, ..nest.schedule }, ..nest.clone() };
@@ -123,7 +148,7 @@ pub(super) fn print(
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
     let printed =
-        |bindings| Printed { plan, nest, product, cut, bindings, tongue, has_lists }.with_few_loads().with_vectors();
+        |bindings| Printed { plan, nest, product, cut, bindings, tongue }.with_few_loads().with_vectors();
     if cut.parts == 1 {
         return Ok(vec![printed(collect(nest)?).tiles(entry)]);
     }
@@ -141,10 +166,27 @@ pub(super) fn scratch_bytes(plan: &Plan, nest: &LoopKernel, product: Contraction
 /// How a contraction is cut, with columns along which results lie together.
 fn cut<'a>(plan: &Plan, nest: &LoopKernel, product: Contraction<'a>, tiling: Tiling) -> (Contraction<'a>, Cut) {
     let product = if rows_are_near(nest, &product) { product.turned() } else { product };
+    if let Some(cut) = tiling.tile.and_then(|tile| by(plan, &product, &tile, tiling)) {
+        return (product, cut);
+    }
     let math = math(plan, nest, &product);
     let cut = direct::cut(nest, &product, math, tiling);
     let cut = cut.unwrap_or_else(|| Cut::choose(&product, math, tiling));
     (product, cut)
+}
+
+/// The cut by a tile, where that fits the product and the device.
+fn by(plan: &Plan, product: &Contraction, tile: &Tile, tiling: Tiling) -> Option<Cut> {
+    let halves = [product.left, product.right].iter().all(|load| plan.buffer(load.buffer).dtype == DType::F16);
+    let fits = !tile.is_cooperative() || (tiling.cooperative && halves);
+    Cut::by(tile, product, tiling).filter(|_| fits)
+}
+
+/// The tilings that are worth measuring for a contraction: what extents decide first, then the tiles that fit.
+pub(super) fn tilings(plan: &Plan, nest: &LoopKernel, product: Contraction, tiling: Tiling) -> Vec<Tiling> {
+    let product = if rows_are_near(nest, &product) { product.turned() } else { product };
+    let fit = Tile::all().filter(|tile| tile.suits(&product) && by(plan, &product, tile, tiling).is_some());
+    std::iter::once(tiling).chain(fit.map(|tile| Tiling { tile: Some(tile), ..tiling })).collect()
 }
 
 /// Whether results of neighbouring rows, not columns, lie side by side.
@@ -184,8 +226,6 @@ fn results(product: &Contraction) -> usize {
 const BUSY: usize = 1 << 15;
 /// Most elements that a thread loads one by one before it stages them.
 const MOST_LOADS_ALONE: usize = 8;
-/// Bytes of shared memory from which there is room for lists.
-const WITH_LISTS: usize = 32 << 10;
 /// Bytes of results that a thread stores at once where they lie together.
 const STORED_BYTES: usize = 16;
 
@@ -246,8 +286,6 @@ struct Printed<'a> {
     cut: Cut,
     bindings: Bindings,
     tongue: &'a dyn Tongue,
-    /// Whether shared memory has room for lists besides what is staged.
-    has_lists: bool,
 }
 
 impl Printed<'_> {
@@ -321,21 +359,20 @@ impl Printed<'_> {
         &self,
         entry: &str,
         scratch: Option<Access>,
-        shared: Option<(&'static str, usize)>,
-        lists: Vec<(String, usize, usize)>,
-        blocks: usize,
+        memory: Memory,
+        [threads, blocks]: [usize; 2],
         body: impl Fn(&mut Text),
     ) -> Source {
         let dialect = self.dialect();
         let groups = printer::spread(blocks, dialect.most_groups());
-        let threads = self.cut.threads();
-        let frame = TileFrame { entry, bindings: &self.bindings.list, scratch, shared, lists, threads, blocks, groups };
+        let frame = TileFrame { entry, bindings: &self.bindings.list, scratch, memory, threads, blocks, groups };
         let mut t = Text { text: self.tongue.head(&frame), depth: 1 };
         t.lines(self.tongue.numbers(&frame));
         body(&mut t);
         t.depth = 0;
         t.line("}".into());
-        let mut helpers = dialect.definitions(&t.text);
+        let mut helpers = self.tongue.enables();
+        helpers.extend(dialect.definitions(&t.text));
         helpers.extend(helpers::used(dialect.helpers(), &t.text));
         let scratch = scratch.map(|access| Binding { bound: Bound::Workspace, access });
         let bindings = self.bindings.list.iter().map(|b| b.0).chain(scratch).collect();
@@ -344,17 +381,23 @@ impl Printed<'_> {
 
     /// The tile kernel.
     fn tiles(&self, entry: &str) -> Source {
-        let Cut { math, m: tm, groups, parts, .. } = self.cut;
+        let Cut { math, groups, parts, .. } = self.cut;
         let [mt, nt] = self.cut.tiles(self.product);
         let [left, right] = self.sides();
         let staged = if self.cut.direct { 0 } else { (right.at + right.elements()) * math.bytes() };
-        let shared = staged.max(groups * tm * self.cut.row() * 4);
+        let sums = groups * self.cut.rows_of_round() * self.cut.row() * 4;
+        let apart = math == Math::Cooperative;
+        let floats = if apart { sums } else { staged.max(sums) };
         let scratch = (parts > 1).then_some(Access::ReadWrite);
         let blocks = parts * mt * nt * self.product.batch.extent();
         let staged_sides = [&left, &right].into_iter().filter(|_| !self.cut.direct);
-        let lists = staged_sides.filter_map(Side::list).collect();
+        let memory = Memory {
+            floats: Some(("staged", floats.div_ceil(16))),
+            halves: apart.then(|| staged.div_ceil(8)),
+            lists: staged_sides.filter_map(Side::list).collect(),
+        };
         let body = |t: &mut Text| self.tile(t, [&left, &right]);
-        self.kernel(entry, scratch, Some(("staged", shared.div_ceil(16))), lists, blocks, body)
+        self.kernel(entry, scratch, memory, [self.cut.threads(), blocks], body)
     }
 
     /// What a block does for its tile.
@@ -373,11 +416,24 @@ impl Printed<'_> {
             true => self.multiply_directly(t),
             false => self.multiply_staged(t, sides),
         }
-        match math {
-            Math::Scalar => self.tongue.put_together(t, &self.cut),
-            Math::Tf32 | Math::Half(_) => matrix::put_together(t, &self.cut, sides),
+        let rounds = self.cut.rounds();
+        for round in 0..rounds {
+            if rounds > 1 {
+                t.open("{".into());
+            }
+            match math {
+                Math::Scalar => self.tongue.put_together(t, &self.cut, round),
+                Math::Tf32 | Math::Half(_) => matrix::put_together(t, &self.cut, sides),
+                Math::Cooperative => cooperative::put_together(t, &self.cut, round),
+            }
+            self.gather(t, round);
+            if rounds > 1 {
+                t.close();
+            }
+            if round + 1 < rounds {
+                t.line(self.tongue.meet().into());
+            }
         }
-        self.gather(t);
     }
 
     /// The products of all steps, of operands that are staged in shared memory so many steps at a time.
@@ -391,6 +447,7 @@ impl Printed<'_> {
         match math {
             Math::Scalar => self.prepare(t),
             Math::Tf32 | Math::Half(_) => matrix::prepare(t, &self.cut),
+            Math::Cooperative => cooperative::prepare(t, &self.cut),
         }
         // So far all was numbers; from here on the kernel reads what those before it have written.
         self.tongue.take_turn().into_iter().for_each(|line| t.line(line.into()));
@@ -408,6 +465,7 @@ impl Printed<'_> {
         match math {
             Math::Scalar => self.tongue.multiply(t, &self.cut, sides),
             Math::Tf32 | Math::Half(_) => matrix::multiply(t, &self.cut, sides),
+            Math::Cooperative => cooperative::multiply(t, &self.cut, sides),
         }
         t.line(meet.into());
         t.close();
@@ -415,17 +473,18 @@ impl Printed<'_> {
 
     /// Before the loop: what a thread that multiplies for itself has of a tile, and its sums.
     fn prepare(&self, t: &mut Text) {
-        let Cut { n: tn, groups, .. } = self.cut;
-        let per_group = THREADS / groups;
-        self.tongue.begin_sums(t);
+        let [down, across] = self.cut.owners();
+        let per_group = down * across;
+        self.tongue.begin_sums(t, &self.cut);
         self.int(t, "group", &format!("thread / {per_group}"));
-        self.int(t, "own_n", &format!("thread % {per_group} % {} * {OWN}", tn / OWN));
-        self.int(t, "own_m", &format!("thread % {per_group} / {} * {OWN}", tn / OWN));
+        self.int(t, "own_n", &format!("thread % {per_group} % {across} * {OWN}"));
+        self.int(t, "own_m", &format!("thread % {per_group} / {across} * {OWN}"));
     }
 
-    /// Adds what the groups hold of a tile, and stores it.
-    fn gather(&self, t: &mut Text) {
-        let Cut { m: tm, n: tn, groups, parts, .. } = self.cut;
+    /// Adds what the groups hold of a tile's rows of a round, and stores it.
+    fn gather(&self, t: &mut Text, round: usize) {
+        let Cut { groups, parts, .. } = self.cut;
+        let (tm, tn) = (self.cut.rows_of_round(), self.cut.columns_of_round());
         let Contraction { m, n, .. } = self.product;
         let tongue = self.tongue;
         t.line(tongue.meet().into());
@@ -454,8 +513,8 @@ impl Printed<'_> {
                 (0..width).map(sum).collect()
             }
         };
-        self.int(t, "m", &format!("m0 + {row}"));
-        self.int(t, "n", &format!("n0 + {column}"));
+        self.int(t, "m", &format!("m0 + {}", self.cut.row_in_tile(round, &row)));
+        self.int(t, "n", &format!("n0 + {}", self.cut.column_in_tile(round, &column)));
         t.open(format!("if (m >= {} || n >= {}) {{", m.extent(), n.extent()));
         t.line("continue;".into());
         t.close();
@@ -485,9 +544,10 @@ impl Printed<'_> {
         let (results, parts, width) = (results(self.product), self.cut.parts, self.nest.schedule.vector);
         let takers = results / width;
         let sharers = [1, 2, 4, 8, 16].into_iter().find(|s| takers * s >= BUSY || 2 * s >= parts).unwrap_or(32);
-        let shared = (sharers > 1).then_some(("together", (THREADS * width).div_ceil(4)));
+        let floats = (sharers > 1).then_some(("together", (THREADS * width).div_ceil(4)));
+        let memory = Memory { floats, ..Memory::default() };
         let blocks = takers.div_ceil(THREADS / sharers);
-        self.kernel(entry, Some(Access::Read), shared, Vec::new(), blocks, |t| self.add_parts(t, sharers))
+        self.kernel(entry, Some(Access::Read), memory, [THREADS, blocks], |t| self.add_parts(t, sharers))
     }
 
     /// What a block does of adding partial sums.

@@ -2,7 +2,7 @@
 //! loads several elements from one address, and asks once for all of them that are there together.
 
 use super::Text;
-use super::cut::{Math, THREADS};
+use super::cut::Math;
 use super::staging::Side;
 use crate::codegen::dialect::Scalar;
 use crate::plan::Affine;
@@ -24,9 +24,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Place on the other axis, and the first place on their own, of the run of number `i` that a thread moves.
-    fn place(&self, i: &str) -> [String; 2] {
-        let at = format!("(thread + {i} * {THREADS})");
+    /// Place on the other axis, and the first place on their own, of the run of number `i` that a thread of so many
+    /// moves.
+    fn place(&self, i: &str, threads: usize) -> [String; 2] {
+        let at = format!("(thread + {i} * {threads})");
         [format!("{at} % {}", self.across), format!("{at} / {} * {}", self.across, self.length)]
     }
 }
@@ -72,17 +73,21 @@ impl Side<'_> {
         let Run { length, count: runs, across, room } = run;
         let beyond = room - length * runs;
         if beyond > 0 && self.along_k() == self.staged_along_k() {
-            self.printed.count(t, "at", "thread", &across.to_string(), THREADS);
+            self.printed.count(t, "at", "thread", &across.to_string(), self.threads());
             t.line(tongue.place("to", self.printed.cut.math.cell(), "shared", &format!("at * {}", self.row())));
             let first = self.at + length * runs;
-            let zero = if let Math::Half(_) = self.printed.cut.math { "0" } else { "0.0f" };
+            let zero = match self.printed.cut.math {
+                Math::Half(_) => "0",
+                Math::Cooperative => "0.0h",
+                Math::Scalar | Math::Tf32 => "0.0f",
+            };
             let place = |to: usize| tongue.at("shared", "to", &to.to_string());
             (first..first + beyond).for_each(|to| t.line(format!("{} = {zero};", place(to))));
             t.close();
         }
         t.line(match self.printed.cut.math {
             Math::Half(_) => format!("{} {n}_next[{count}][{length}];", self.printed.cut.math.cell()),
-            Math::Scalar | Math::Tf32 => tongue.local(Scalar::Float, &format!("{n}_next"), &[count, *length]),
+            Math::Scalar | Math::Tf32 | Math::Cooperative => tongue.local(Scalar::Float, &format!("{n}_next"), &[count, *length]),
         });
         t.line(tongue.local(Scalar::Bool, &format!("{n}_in"), &[count]));
         (0..self.maps().len()).for_each(|i| t.line(tongue.local(Scalar::Index, &format!("{n}_map{i}"), &[count])));
@@ -92,7 +97,7 @@ impl Side<'_> {
     /// Where the run of number `at` begins.
     fn prepare_run(&self, t: &mut Text, run: &Run, at: &str) {
         let n = self.name;
-        let [other, first] = run.place(at);
+        let [other, first] = run.place(at, self.threads());
         match self.along_k() {
             true => {
                 self.printed.int(t, "own", &format!("{} + {other}", self.origin));
@@ -121,7 +126,7 @@ impl Side<'_> {
         let slot = &self.printed.bindings.slots[&self.load.buffer];
         let mut inside = format!("{n}_in[{at}]");
         if !self.along_k() {
-            self.printed.int(t, "k", &format!("{first} + {}", run.place(at)[0]));
+            self.printed.int(t, "k", &format!("{first} + {}", run.place(at, self.threads())[0]));
             inside.push_str(" && k < k_end");
         }
         let value = |i: usize, map: &Affine| {
@@ -154,7 +159,7 @@ impl Side<'_> {
             let index = format!("from_here + {j}");
             let (zero, one) = match self.printed.cut.math {
                 Math::Half(_) => ("0", format!("{}[{index}]", slot.name)),
-                Math::Scalar | Math::Tf32 => ("0.0f", dialect.load(slot, &index)),
+                Math::Scalar | Math::Tf32 | Math::Cooperative => ("0.0f", dialect.load(slot, &index)),
             };
             t.line(format!("{n}_next[{at}][{j}] = {zero};"));
             t.open(format!("if (in{asked}) {{"));
@@ -172,11 +177,12 @@ impl Side<'_> {
     fn stage_run(&self, t: &mut Text, run: &Run, at: &str) {
         let (n, tongue) = (self.name, self.printed.tongue);
         let all = run.across * run.count;
-        let whole = all.is_multiple_of(THREADS);
+        let threads = self.threads();
+        let whole = all.is_multiple_of(threads);
         if !whole {
-            t.open(format!("if (thread + {at} * {THREADS} < {all}) {{"));
+            t.open(format!("if (thread + {at} * {threads} < {all}) {{"));
         }
-        let [other, first] = run.place(at);
+        let [other, first] = run.place(at, self.threads());
         let side_by_side = self.along_k() == self.staged_along_k();
         let (place, step) = match side_by_side {
             true => (format!("({other}) * {} + ({first})", self.row()), 1),
@@ -185,7 +191,11 @@ impl Side<'_> {
         t.line(tongue.place("to", self.printed.cut.math.cell(), "shared", &format!("{} + {place}", self.at)));
         for j in 0..run.length {
             let element = format!("{n}_next[{at}][{j}]");
-            let element = if self.printed.cut.math == Math::Tf32 { format!("tf32({element})") } else { element };
+            let element = match self.printed.cut.math {
+                Math::Tf32 => format!("tf32({element})"),
+                Math::Cooperative => format!("f16({element})"),
+                Math::Scalar | Math::Half(_) => element,
+            };
             t.line(format!("{} = {element};", tongue.at("shared", "to", &(j * step).to_string())));
         }
         if !whole {

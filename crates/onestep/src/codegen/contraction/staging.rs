@@ -1,13 +1,15 @@
 //! An operand's way into shared memory: where its elements lie, how a thread's share of them is loaded through the
 //! operand's own index map, and how they are laid out for what multiplies them.
 
-use super::cut::{Math, THREADS, VECTOR};
+use super::cut::{Math, VECTOR};
 use super::{Printed, Text, along};
 use crate::codegen::dialect::Scalar;
 use crate::plan::{Affine, Axis, Guard, Let, Load, Var};
 
 /// Bytes of shared memory for what is worked out once a step.
 const STEPS_BYTES: usize = 4 << 10;
+/// For both operands.
+pub(super) const LISTS_BYTES: usize = 2 * STEPS_BYTES;
 
 /// An operand on its way into shared memory.
 pub(super) struct Side<'a> {
@@ -48,8 +50,8 @@ impl Side<'_> {
         match (self.printed.cut.math, self.staged_along_k()) {
             (Math::Scalar, _) => self.wide + 4,
             (Math::Tf32, true) => self.steps + 4,
-            (Math::Half(_), true) => self.steps + 8,
-            (Math::Tf32 | Math::Half(_), false) => self.wide + 8,
+            (Math::Half(_) | Math::Cooperative, true) => self.steps + 8,
+            (Math::Tf32 | Math::Half(_) | Math::Cooperative, false) => self.wide + 8,
         }
     }
 
@@ -60,7 +62,7 @@ impl Side<'_> {
 
     /// Elements that a thread moves at once: several where they lie together, all of them there or none.
     pub(super) fn width(&self) -> usize {
-        let widest = if matches!(self.printed.cut.math, Math::Half(_)) { 2 * VECTOR } else { VECTOR };
+        let widest = if self.printed.cut.math.bytes() == 2 { 2 * VECTOR } else { VECTOR };
         [8, 4].into_iter().find(|&width| width <= widest && self.lie_together(width)).unwrap_or(1)
     }
 
@@ -82,13 +84,18 @@ impl Side<'_> {
             Some(run) => run.across * run.count,
             None => self.wide * self.steps / self.width(),
         };
-        moved.div_ceil(THREADS)
+        moved.div_ceil(self.threads())
+    }
+
+    /// Threads that load.
+    pub(super) fn threads(&self) -> usize {
+        self.printed.cut.threads()
     }
 
     /// Place on its own axis and step of the first of the elements of number `i` that a thread moves, counted from the
     /// tile's corner.
     fn place(&self, i: &str) -> [String; 2] {
-        let (at, wide, steps) = (format!("(thread + {i} * {THREADS})"), self.wide, self.steps);
+        let (at, wide, steps) = (format!("(thread + {i} * {})", self.threads()), self.wide, self.steps);
         match (self.along_k(), self.width()) {
             (true, 1) => [format!("{at} / {steps}"), format!("{at} % {steps}")],
             (true, width) if self.staged_along_k() => {
@@ -140,7 +147,7 @@ impl Side<'_> {
     /// Whether what follows the steps is worked out once for all elements of a step, and kept in shared memory.
     pub(super) fn has_steps(&self) -> bool {
         let divided = |map: &&Affine| self.following(map).iter().any(|term| term.contains('/') || term.contains('%'));
-        self.printed.has_lists
+        self.printed.cut.has_lists
             && self.run().is_none()
             && self.lets(false).is_empty()
             && self.maps().len() <= 8
@@ -153,7 +160,7 @@ impl Side<'_> {
     fn steps_listed(&self) -> usize {
         let cut = &self.printed.cut;
         let before_last = cut.chunk(self.printed.product.k.extent()).next_multiple_of(cut.k) - cut.k;
-        let last = (self.loads() * THREADS * self.width()).div_ceil(self.wide).max(cut.k);
+        let last = (self.loads() * self.threads() * self.width()).div_ceil(self.wide).max(cut.k);
         (before_last + last).div_ceil(self.width_along_k())
     }
 
@@ -183,7 +190,7 @@ impl Side<'_> {
             return self.prepare_runs(t, &run);
         }
         if self.has_steps() {
-            self.printed.count(t, "at", "thread", &self.steps_listed().to_string(), THREADS);
+            self.printed.count(t, "at", "thread", &self.steps_listed().to_string(), self.threads());
             self.printed.int(t, "k", &format!("k_first + at * {}", self.width_along_k()));
             for (i, map) in self.maps().into_iter().enumerate() {
                 let terms = self.following(map);
@@ -198,6 +205,7 @@ impl Side<'_> {
                 t.line(tongue.local(Scalar::Float, &format!("{n}_next"), &[count, self.width()]));
             }
             Math::Half(_) => t.line(format!("{} {n}_next[{count}];", self.moved_type())),
+            Math::Cooperative => t.line(format!("var {n}_next: array<{}, {count}>;", self.moved_type())),
         }
         let all = self.is_whole();
         if !all {
@@ -229,16 +237,19 @@ impl Side<'_> {
     /// What a thread moves at once, where narrow elements are moved as they are: as words, which registers hold without
     /// packing and unpacking.
     fn moved_type(&self) -> &'static str {
-        match self.width() {
-            8 => "uint4",
-            4 => "uint2",
+        match (self.printed.cut.math, self.width()) {
+            (Math::Cooperative, 8) => "vec4<u32>",
+            (Math::Cooperative, 4) => "vec2<u32>",
+            (Math::Cooperative, _) => "f32",
+            (_, 8) => "uint4",
+            (_, 4) => "uint2",
             _ => "unsigned short",
         }
     }
 
     /// Whether the tile is a whole number of elements for each thread, with every place on the operand's own axis there.
     fn is_whole(&self) -> bool {
-        (self.wide * self.steps / self.width()).is_multiple_of(THREADS) && self.axis.extent().is_multiple_of(self.wide)
+        (self.wide * self.steps / self.width()).is_multiple_of(self.threads()) && self.axis.extent().is_multiple_of(self.wide)
     }
 
     /// Loads the elements of the steps from `first` on into registers.
@@ -308,6 +319,16 @@ impl Side<'_> {
             t.line(format!("{n}_next[{at}] = {{}};"));
             return t.line(format!("if ({inside}) {n}_next[{at}] = {all};"));
         }
+        if self.printed.cut.math == Math::Cooperative {
+            let all = if width == 1 { dialect.load(slot, index) } else { dialect.vector_load(slot, width, index) };
+            if inside.is_empty() {
+                return t.line(format!("{n}_next[{at}] = {all};"));
+            }
+            t.line(format!("{n}_next[{at}] = {}();", self.moved_type()));
+            t.open(format!("if ({inside}) {{"));
+            t.line(format!("{n}_next[{at}] = {all};"));
+            return t.close();
+        }
         if inside.is_empty() {
             t.open("{".into());
         } else {
@@ -337,9 +358,10 @@ impl Side<'_> {
     fn stage_one(&self, t: &mut Text, at: &str) {
         let (n, width, tongue) = (self.name, self.width(), self.printed.tongue);
         let [own, step] = self.place(at);
-        let whole = (self.wide * self.steps / width).is_multiple_of(THREADS);
+        let (all, threads) = (self.wide * self.steps / width, self.threads());
+        let whole = all.is_multiple_of(threads);
         if !whole {
-            t.open(format!("if (thread + {at} * {THREADS} < {}) {{", self.wide * self.steps / width));
+            t.open(format!("if (thread + {at} * {threads} < {all}) {{"));
         }
         let [row, place] = if self.staged_along_k() { [own, step] } else { [step, own] };
         let cell = self.printed.cut.math.cell();
@@ -347,11 +369,22 @@ impl Side<'_> {
         let lie_side_by_side = self.along_k() == self.staged_along_k();
         let element = |j: usize| match self.printed.cut.math {
             Math::Tf32 => format!("tf32({n}_next[{at}][{j}])"),
-            Math::Scalar | Math::Half(_) => format!("{n}_next[{at}][{j}]"),
+            Math::Scalar | Math::Half(_) | Math::Cooperative => format!("{n}_next[{at}][{j}]"),
         };
         match self.printed.cut.math {
             Math::Half(_) if width == 1 => t.line(format!("*to = {n}_next[{at}];")),
             Math::Half(_) => t.line(format!("*reinterpret_cast<{}*>(to) = {n}_next[{at}];", self.moved_type())),
+            Math::Cooperative if width == 1 => {
+                t.line(format!("{} = f16({n}_next[{at}]);", tongue.at("shared", "to", "0")));
+            }
+            Math::Cooperative => {
+                // Two words hold four.
+                for four in 0..width / 4 {
+                    let [low, high] = [0, 1].map(|i| format!("unpack2x16float({})", element(2 * four + i)));
+                    let value = format!("vec4<f16>(vec4<f32>({low}, {high}))");
+                    t.line(format!("{} = {value};", tongue.four("shared", "to", 4 * four)));
+                }
+            }
             Math::Scalar | Math::Tf32 if width > 1 && lie_side_by_side => {
                 let parts: Vec<String> = (0..width).map(element).collect();
                 t.line(format!("{} = {};", tongue.four("shared", "to", 0), tongue.join(&parts)));

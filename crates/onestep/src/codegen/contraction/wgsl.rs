@@ -3,13 +3,17 @@
 
 use super::cut::OWN;
 use super::staging::Side;
-use super::{Cut, Text, TileFrame, Tongue};
+use super::{Cut, Text, TileFrame, Tongue, cooperative};
 use crate::codegen::bindings::Access;
 use crate::codegen::dialect::{Dialect, Scalar};
 use crate::codegen::wgsl::{self, Wgsl};
 
 /// WGSL for a device's limits.
-pub(super) struct WgslTiles(pub(super) Wgsl);
+pub(super) struct WgslTiles {
+    pub(super) wgsl: Wgsl,
+    /// Whether cooperative matrices multiply.
+    pub(super) cooperative: bool,
+}
 
 /// The number of the vector of four in which a float lies.
 fn vector_of(place: &str, offset: &str) -> String {
@@ -22,7 +26,11 @@ fn behind(place: &str, offset: &str) -> String {
 
 impl Tongue for WgslTiles {
     fn dialect(&self) -> &dyn Dialect {
-        &self.0
+        &self.wgsl
+    }
+
+    fn enables(&self) -> Vec<String> {
+        self.cooperative.then(|| cooperative::ENABLES.into()).into_iter().collect()
     }
 
     fn head(&self, frame: &TileFrame) -> String {
@@ -32,17 +40,22 @@ impl Tongue for WgslTiles {
             let number = frame.bindings.len();
             text.push_str(&format!("@group(0) @binding({number}) var<storage, {access}> workspace: array<f32>;\n"));
         }
-        match frame.shared {
+        match frame.memory.floats {
             Some(("staged", fours)) => {
                 text.push_str(&format!("var<workgroup> staged: array<vec4<f32>, {fours}>;\n"));
             }
             Some((name, fours)) => text.push_str(&format!("var<workgroup> {name}: array<f32, {}>;\n", 4 * fours)),
             None => {}
         }
-        for (name, width, count) in &frame.lists {
+        if let Some(fours) = frame.memory.halves {
+            text.push_str(&format!("var<workgroup> halves: array<vec4<f16>, {fours}>;\n"));
+        }
+        for (name, width, count) in &frame.memory.lists {
             text.push_str(&format!("var<workgroup> {name}: array<array<i32, {width}>, {count}>;\n"));
         }
-        text + &wgsl::entry(frame.entry, frame.threads, true)
+        let numbers = ["@builtin(workgroup_id) group_id: vec3<u32>", "@builtin(subgroup_id) subgroup: u32"];
+        let numbers = if frame.memory.halves.is_some() { &numbers[..] } else { &numbers[..1] };
+        text + &wgsl::entry(frame.entry, frame.threads, numbers)
     }
 
     fn numbers(&self, frame: &TileFrame) -> Vec<String> {
@@ -80,7 +93,7 @@ impl Tongue for WgslTiles {
 
     fn local(&self, ty: Scalar, name: &str, lens: &[usize]) -> String {
         let array = |inner: String, len: &usize| format!("array<{inner}, {len}>");
-        format!("var {name}: {};", lens.iter().rev().fold(self.0.ty(ty, false).to_string(), array))
+        format!("var {name}: {};", lens.iter().rev().fold(self.wgsl.ty(ty, false).to_string(), array))
     }
 
     fn filled(&self, name: &str, values: &[String]) -> String {
@@ -95,13 +108,15 @@ impl Tongue for WgslTiles {
     fn at(&self, memory: &str, place: &str, offset: &str) -> String {
         let number = behind(place, offset);
         match memory {
+            "shared" if self.cooperative => format!("halves[{}][u32({number}) % 4u]", vector_of(place, offset)),
             "shared" | "sums" => format!("staged[{}][u32({number}) % 4u]", vector_of(place, offset)),
             _ => format!("{memory}[{number}]"),
         }
     }
 
-    fn four(&self, _: &str, place: &str, offset: usize) -> String {
-        format!("staged[{}]", vector_of(place, &offset.to_string()))
+    fn four(&self, memory: &str, place: &str, offset: usize) -> String {
+        let memory = if self.cooperative && memory == "shared" { "halves" } else { "staged" };
+        format!("{memory}[{}]", vector_of(place, &offset.to_string()))
     }
 
     fn join(&self, parts: &[String]) -> String {
@@ -123,30 +138,53 @@ impl Tongue for WgslTiles {
         format!("var {carry}: array<f32, {width}> = whole;")
     }
 
-    fn begin_sums(&self, t: &mut Text) {
-        (0..OWN).for_each(|i| t.line(format!("var sum{i}: vec4<f32> = vec4<f32>();")));
+    fn begin_sums(&self, t: &mut Text, cut: &Cut) {
+        for (i, j) in fours(cut, 0..cut.own[0]) {
+            t.line(format!("var sum{i}_{j}: vec4<f32> = vec4<f32>();"));
+        }
     }
 
     fn multiply(&self, t: &mut Text, cut: &Cut, sides: [&Side; 2]) {
-        // Steps beyond the last are staged as zeros, but for runs: a loop of known length is unrolled.
-        let below = match sides.iter().any(|side| side.run().is_some()) {
-            true => format!("min(k_end - k0, {})", cut.k),
-            false => cut.k.to_string(),
+        let step = |t: &mut Text, k: &str| {
+            for (to, own, side, axis) in [("x", "own_m", sides[0], 0), ("y", "own_n", sides[1], 1)] {
+                let (first, row) = (side.at / OWN, side.row() / OWN);
+                for i in 0..cut.own[axis] / OWN {
+                    let first = first + i * cut.fours_apart(axis) / OWN;
+                    t.line(format!("let {to}{i}: vec4<f32> = staged[{k} * {row} + {own} / {OWN} + {first}];"));
+                }
+            }
+            for (i, j) in fours(cut, 0..cut.own[0]) {
+                let part = ["x", "y", "z", "w"][i % OWN];
+                t.line(format!("sum{i}_{j} += x{}.{part} * y{j};", i / OWN));
+            }
         };
-        t.open(format!("for (var k: i32 = group; k < {below}; k += {}) {{", cut.groups));
-        for (to, own, side) in [("x", "own_m", sides[0]), ("y", "own_n", sides[1])] {
-            let (first, row) = (side.at / OWN, side.row() / OWN);
-            t.line(format!("let {to}: vec4<f32> = staged[k * {row} + {own} / {OWN} + {first}];"));
+        // Steps beyond the last are staged as zeros, but for runs.
+        let all_staged = sides.iter().all(|side| side.run().is_none());
+        if all_staged && cut.own != [OWN; 2] {
+            // Much is done in a step: a loop of them costs more than it saves.
+            return self.repeat(t, "k", cut.k, &step);
         }
-        ["x", "y", "z", "w"].iter().enumerate().for_each(|(i, part)| t.line(format!("sum{i} += x.{part} * y;")));
+        // A loop of known length is unrolled.
+        let below = if all_staged { cut.k.to_string() } else { format!("min(k_end - k0, {})", cut.k) };
+        t.open(format!("for (var k: i32 = group; k < {below}; k += {}) {{", cut.groups));
+        step(t, "k");
         t.close();
     }
 
-    fn put_together(&self, t: &mut Text, cut: &Cut) {
-        let Cut { m: tm, n: tn, .. } = cut;
-        for i in 0..OWN {
-            let place = format!("group * {} + (own_m + {i}) * {} + own_n / {OWN}", tm * tn / OWN, tn / OWN);
-            t.line(format!("staged[{place}] = sum{i};"));
+    fn put_together(&self, t: &mut Text, cut: &Cut, round: usize) {
+        let ([at_once, _], [begin, _], n) = (cut.at_once, cut.first_of_round(round), cut.n);
+        let group = cut.rows_of_round() * n / OWN;
+        for (i, j) in fours(cut, begin..begin + at_once) {
+            let first = if at_once == OWN { "own_m".into() } else { format!("own_m / {OWN} * {at_once}") };
+            let row = format!("{first} + {}", i % at_once);
+            let column = format!("own_n / {OWN} + {}", j * cut.fours_apart(1) / OWN);
+            t.line(format!("staged[group * {group} + ({row}) * {} + {column}] = sum{i}_{j};", n / OWN));
         }
     }
+}
+
+/// The results of a thread, in fours of columns, of some of its rows.
+fn fours(cut: &Cut, rows: std::ops::Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    let across = cut.own[1] / OWN;
+    rows.flat_map(move |i| (0..across).map(move |j| (i, j)))
 }
