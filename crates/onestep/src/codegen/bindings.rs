@@ -41,6 +41,16 @@ pub struct Binding {
     pub bound: Bound,
     /// Whether it is written.
     pub access: Access,
+    /// Where a device binds no more than so many bytes at once and there are more: these bytes of it, from the first to
+    /// the one behind the last.
+    pub window: Option<(usize, usize)>,
+}
+
+impl Binding {
+    /// All of something.
+    pub fn whole(bound: Bound, access: Access) -> Self {
+        Binding { bound, access, window: None }
+    }
 }
 
 /// How elements lie in what is bound.
@@ -66,6 +76,8 @@ pub(super) struct Slot {
     /// Elements that every access takes at once; 1 where some take one.
     pub width: usize,
     pub written: bool,
+    /// Bytes of each binding but the last, where it is bound as several.
+    pub window: Option<usize>,
 }
 
 /// What a language can bind.
@@ -75,7 +87,12 @@ pub(super) struct Rules {
     pub words: bool,
     /// Most bindings of a kernel.
     pub most: usize,
+    /// Most bytes of a binding, a multiple of [`WINDOW_ALIGNMENT`].
+    pub most_bytes: usize,
 }
+
+/// What windows start at multiples of, in bytes: what devices want of a binding, and whole vectors of any element.
+pub(super) const WINDOW_ALIGNMENT: usize = 256;
 
 /// A kernel's bindings in order with how each is seen, and how it sees each buffer.
 pub(super) struct Bindings {
@@ -111,9 +128,18 @@ pub(super) fn collect<'a>(
         };
         !uses.iter().any(shared)
     };
-    let apart = uses.keys().filter(|id| !arena(id)).count();
-    let joined = rules.words && (uses.len() > rules.most || uses.keys().any(|&id| arena(&id) && !alone(id)));
-    let needed = if joined { apart + 1 } else { uses.len() };
+    let windows = |bytes: usize| bytes.div_ceil(rules.most_bytes).max(1);
+    let count =
+        |ids: &mut dyn Iterator<Item = &BufferId>| ids.map(|id| windows(plan.buffer(*id).bytes())).sum::<usize>();
+    let all = count(&mut uses.keys());
+    let joined = rules.words && (all > rules.most || uses.keys().any(|&id| arena(&id) && !alone(id)));
+    let used = uses.keys().filter(|id| joined && arena(id)).map(|&id| {
+        let start = offset(plan, id);
+        start..start + plan.buffer(id).bytes()
+    });
+    let stretch = used.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or_default();
+    let apart = count(&mut uses.keys().filter(|id| !arena(id)));
+    let needed = if joined { apart + windows(stretch.len()) } else { all };
     if needed > rules.most {
         return Err(Error::unsupported(format!(
             "binds {needed} buffers, but the device takes {}; raise its limit, or switch fusion off \
@@ -126,15 +152,12 @@ pub(super) fn collect<'a>(
         (true, false) => Storage::Words,
         (true, true) => Storage::Atomic,
     };
-    let used = uses.keys().filter(|id| joined && arena(id)).map(|&id| {
-        let start = offset(plan, id);
-        start..start + plan.buffer(id).bytes()
-    });
-    let stretch = used.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or_default();
     let parts = uses.iter().any(|(id, u)| arena(id) && u.part && plan.buffer(*id).dtype.size() < 4);
     let mut bindings = Bindings { list: Vec::new(), slots: BTreeMap::new() };
     for (&id, u) in &uses {
         let dtype = plan.buffer(id).dtype;
+        let bytes = if joined && arena(&id) { stretch.len() } else { plan.buffer(id).bytes() };
+        let window = Some(rules.most_bytes).filter(|&most| bytes > most);
         let slot = match plan.buffer(id).place {
             Place::Arena(_) if joined => Slot {
                 name: JOINED.into(),
@@ -143,6 +166,7 @@ pub(super) fn collect<'a>(
                 first: (offset(plan, id) - stretch.start) / dtype.size(),
                 width: 1,
                 written: writes_arena,
+                window,
             },
             _ => Slot {
                 name: format!("b{}", id.0),
@@ -151,6 +175,7 @@ pub(super) fn collect<'a>(
                 first: 0,
                 width: u.width.unwrap_or(1),
                 written: u.written || (rules.words && arena(&id) && writes_arena),
+                window,
             },
         };
         let bound = match joined && arena(&id) {
@@ -159,7 +184,9 @@ pub(super) fn collect<'a>(
         };
         if !bindings.list.iter().any(|(b, _)| b.bound == bound) {
             let access = if slot.written { Access::ReadWrite } else { Access::Read };
-            bindings.list.push((Binding { bound, access }, slot.clone()));
+            let starts = (0..bytes.max(1)).step_by(rules.most_bytes);
+            let window = |start| window.map(|most| (start, bytes.min(start + most)));
+            bindings.list.extend(starts.map(|start| (Binding { bound, access, window: window(start) }, slot.clone())));
         }
         bindings.slots.insert(id, slot);
     }

@@ -21,7 +21,7 @@ impl Dialect for Cuda {
 
     fn rules(&self) -> Rules {
         // Parameters may take 4 KiB, pointers of 8 bytes each.
-        Rules { words: false, most: 500 }
+        Rules { words: false, most: 500, most_bytes: usize::MAX }
     }
 
     fn has_wide(&self) -> bool {

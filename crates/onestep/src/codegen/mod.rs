@@ -35,6 +35,8 @@ pub enum Language {
         /// Storage buffers that a kernel may bind on the device. A kernel that needs more binds the arena as
         /// one.
         bindings: usize,
+        /// Bytes that a binding may have on the device. What is larger is bound as several.
+        binding_bytes: usize,
     },
 }
 
@@ -129,7 +131,9 @@ fn tiled<'a>(plan: &'a Plan, kernels: &Range<usize>) -> Option<(&'a LoopKernel, 
 pub fn print(plan: &Plan, kernels: Range<usize>, language: Language) -> Result<Source> {
     let dialect: &dyn Dialect = match &language {
         Language::Cuda => &cuda::Cuda,
-        Language::Wgsl { bindings } => &wgsl::Wgsl { bindings: *bindings },
+        Language::Wgsl { bindings, binding_bytes } => {
+            &wgsl::Wgsl { bindings: *bindings, binding_bytes: *binding_bytes }
+        }
     };
     let place = || match kernels.len() {
         1 => format!("kernel k{}", kernels.start),

@@ -3,7 +3,7 @@
 //! rounded when stored. A thread that stores a part of a word does so atomically; kernels over many elements
 //! store whole words. Compilers may assume that there are no NaN and infinities, so both are made from bits.
 
-use super::bindings::{Binding, Rules, Slot, Storage};
+use super::bindings::{Binding, Rules, Slot, Storage, WINDOW_ALIGNMENT};
 use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, saturated, shared_name};
 use crate::ir::{Binary, Compare, DType, Unary};
 use crate::plan::Workers;
@@ -12,6 +12,8 @@ use crate::plan::Workers;
 pub(super) struct Wgsl {
     /// Storage buffers that a kernel may bind.
     pub bindings: usize,
+    /// Bytes that a binding may have.
+    pub binding_bytes: usize,
 }
 
 impl Dialect for Wgsl {
@@ -20,7 +22,8 @@ impl Dialect for Wgsl {
     }
 
     fn rules(&self) -> Rules {
-        Rules { words: true, most: self.bindings }
+        let most_bytes = (self.binding_bytes / WINDOW_ALIGNMENT).max(1) * WINDOW_ALIGNMENT;
+        Rules { words: true, most: self.bindings, most_bytes }
     }
 
     fn has_wide(&self) -> bool {
@@ -210,7 +213,7 @@ impl Dialect for Wgsl {
     fn load(&self, slot: &Slot, index: &str) -> String {
         let index = shifted(slot, index);
         match (slot.storage, slot.dtype.size()) {
-            (Storage::Typed, _) => format!("{}[{index}]", slot.name),
+            (Storage::Typed, _) => word(slot, &index),
             (_, 4) => value(slot, &word(slot, &index)),
             _ => value(slot, &part_of_word(slot, 1, &index)),
         }
@@ -219,7 +222,7 @@ impl Dialect for Wgsl {
     fn store(&self, slot: &Slot, index: &str, value: &str) -> String {
         let index = shifted(slot, index);
         match (slot.storage, slot.dtype.size()) {
-            (Storage::Typed, _) => format!("{}[{index}] = {value};", slot.name),
+            (Storage::Typed, _) => set_word(slot, &index, value),
             (_, 4) => set_word(slot, &index, &bits(slot, value)),
             _ => set_part(slot, 1, &index, &bits(slot, value)),
         }
@@ -239,7 +242,7 @@ impl Dialect for Wgsl {
             return part_of_word(slot, width, &shifted(slot, index));
         }
         if slot.width == width {
-            return format!("{}[u32({index}) / {width}u]", slot.name);
+            return word(slot, &format!("u32({index}) / {width}u"));
         }
         let first = first_word(slot, &shifted(slot, index));
         let parts: Vec<String> = (0..words).map(|k| word(slot, &plus(&first, k))).collect();
@@ -280,7 +283,7 @@ impl Dialect for Wgsl {
             return set_part(slot, width, &shifted(slot, index), vector);
         }
         if slot.width == width {
-            return format!("{}[u32({index}) / {width}u] = {vector};", slot.name);
+            return set_word(slot, &format!("u32({index}) / {width}u"), vector);
         }
         let first = first_word(slot, &shifted(slot, index));
         let part = |k: usize| if words == 1 { vector.to_string() } else { format!("{vector}[{k}]") };
@@ -333,23 +336,69 @@ impl Dialect for Wgsl {
     }
 }
 
-/// The variables that are bound, in order.
+/// The variables that are bound, in order. What is bound as several has functions that reach all of it.
 pub(super) fn declared(bindings: &[(Binding, Slot)]) -> String {
-    let one = |(i, (_, slot)): (usize, &(Binding, Slot))| {
+    let mut text = String::new();
+    for (i, (binding, slot)) in bindings.iter().enumerate() {
         let access = if slot.written { "read_write" } else { "read" };
         let element = match slot.storage {
             Storage::Atomic => "atomic<u32>".into(),
             Storage::Typed | Storage::Words => vector(slot, slot.width),
         };
-        format!("@group(0) @binding({i}) var<storage, {access}> {}: array<{element}>;\n", slot.name)
+        let name = match (binding.window, slot.window) {
+            (Some((start, _)), Some(each)) => format!("{}_{}", slot.name, start / each),
+            _ => slot.name.clone(),
+        };
+        text.push_str(&format!("@group(0) @binding({i}) var<storage, {access}> {name}: array<{element}>;\n"));
+    }
+    for (i, (binding, slot)) in bindings.iter().enumerate() {
+        let count = bindings[i..].iter().take_while(|(other, _)| other.bound == binding.bound).count();
+        if let (Some((0, _)), Some(each)) = (binding.window, slot.window) {
+            text.push_str(&reaching(slot, each, count));
+        }
+    }
+    text
+}
+
+/// The functions that reach elements of what is bound as so many windows of so many bytes.
+fn reaching(slot: &Slot, each: usize, count: usize) -> String {
+    let (name, plain) = (&slot.name, vector(slot, slot.width));
+    let each = each / (4 * words(slot, slot.width).max(1));
+    let function = |head: String, body: &dyn Fn(String) -> String| {
+        let window = |k: usize| {
+            let place = if k == 0 { format!("{name}_0[i]") } else { format!("{name}_{k}[i - {}u]", k * each) };
+            let body = body(place);
+            if k + 1 == count {
+                format!("  {body}\n")
+            } else {
+                format!("  if (i < {}u) {{ {body} }}\n", (k + 1) * each)
+            }
+        };
+        format!("fn {name}_{head} {{\n{}}}\n", (0..count).map(window).collect::<String>())
     };
-    bindings.iter().enumerate().map(one).collect()
+    let atomic = slot.storage == Storage::Atomic;
+    let get = |place: String| if atomic { format!("return atomicLoad(&{place});") } else { format!("return {place};") };
+    let mut text = function(format!("at(i: u32) -> {plain}"), &get);
+    if slot.written {
+        text += &function(format!("set(i: u32, value: {plain})"), &|place| match atomic {
+            true => format!("atomicStore(&{place}, value); return;"),
+            false => format!("{place} = value; return;"),
+        });
+    }
+    if slot.written && atomic {
+        text += &function("change(i: u32, keep: u32, bits: u32)".into(), &|place| {
+            format!("atomicAnd(&{place}, keep); atomicOr(&{place}, bits); return;")
+        });
+    }
+    text
 }
 
 /// The line that opens a kernel, with the numbers that it uses besides its thread's.
 pub(super) fn entry(name: &str, threads: usize, numbers: &[&str]) -> String {
     let numbers: String = numbers.iter().map(|number| format!("{number}, ")).collect();
-    format!("\n@compute @workgroup_size({threads})\nfn {name}({numbers}@builtin(local_invocation_index) local: u32) {{\n")
+    format!(
+        "\n@compute @workgroup_size({threads})\nfn {name}({numbers}@builtin(local_invocation_index) local: u32) {{\n"
+    )
 }
 
 /// The line that declares the workgroup's number.
@@ -397,17 +446,31 @@ fn first_word(slot: &Slot, index: &str) -> String {
     }
 }
 
+/// An element of what is bound: a word, a value of a type of four bytes, or a vector of either.
 fn word(slot: &Slot, number: &str) -> String {
-    match slot.storage {
-        Storage::Atomic => format!("atomicLoad(&{}[{number}])", slot.name),
-        Storage::Typed | Storage::Words => format!("{}[{number}]", slot.name),
+    match (slot.window, slot.storage) {
+        (Some(_), _) => format!("{}_at(u32({number}))", slot.name),
+        (None, Storage::Atomic) => format!("atomicLoad(&{}[{number}])", slot.name),
+        (None, Storage::Typed | Storage::Words) => format!("{}[{number}]", slot.name),
     }
 }
 
-fn set_word(slot: &Slot, number: &str, bits: &str) -> String {
-    match slot.storage {
-        Storage::Atomic => format!("atomicStore(&{}[{number}], {bits});", slot.name),
-        Storage::Typed | Storage::Words => format!("{}[{number}] = {bits};", slot.name),
+fn set_word(slot: &Slot, number: &str, value: &str) -> String {
+    match (slot.window, slot.storage) {
+        (Some(_), _) => format!("{}_set(u32({number}), {value});", slot.name),
+        (None, Storage::Atomic) => format!("atomicStore(&{}[{number}], {value});", slot.name),
+        (None, Storage::Typed | Storage::Words) => format!("{}[{number}] = {value};", slot.name),
+    }
+}
+
+/// Replaces bits of a word by others.
+fn change_word(slot: &Slot, number: &str, keep: &str, bits: &str) -> String {
+    match slot.window {
+        Some(_) => format!("{}_change(u32({number}), {keep}, {bits});", slot.name),
+        None => {
+            let place = format!("&{}[{number}]", slot.name);
+            format!("atomicAnd({place}, {keep}); atomicOr({place}, {bits});")
+        }
     }
 }
 
@@ -429,8 +492,8 @@ fn part_of_word(slot: &Slot, width: usize, index: &str) -> String {
 
 fn set_part(slot: &Slot, width: usize, index: &str, bits: &str) -> String {
     let at = distance(slot, &format!("({index}) % {}", 4 / slot.dtype.size()));
-    let place = format!("&{}[{}]", slot.name, first_word(slot, index));
-    format!("atomicAnd({place}, ~({} << {at})); atomicOr({place}, {bits} << {at});", mask(slot, width))
+    let keep = format!("~({} << {at})", mask(slot, width));
+    change_word(slot, &first_word(slot, index), &keep, &format!("{bits} << {at}"))
 }
 
 /// A value from its bits.

@@ -53,11 +53,14 @@ fn folder() -> PathBuf {
 
 #[test]
 fn naga_accepts_all_wgsl() {
-    let (mut wrong, mut count, mut joined) = (Vec::new(), 0, 0);
+    let (mut wrong, mut count, mut joined, mut several) = (Vec::new(), 0, 0, 0);
     for job in jobs(&[SWITCHES.as_slice(), &["-fuse,-islands"]].concat()) {
         let tight = wgsl::tight(&job.plan);
         joined += tight.len();
-        for source in sources(&job.plan, WGSL).into_iter().chain(tight) {
+        let mut windows = sources(&job.plan, wgsl::WINDOWS);
+        windows.retain(|source| source.bindings.iter().any(|b| b.window.is_some()));
+        several += windows.len();
+        for source in sources(&job.plan, WGSL).into_iter().chain(tight).chain(windows) {
             let text = source.text();
             count += 1;
             if let Some(fault) = wgsl::fault(&text) {
@@ -65,8 +68,8 @@ fn naga_accepts_all_wgsl() {
             }
         }
     }
-    println!("{count} kernels, {joined} of them with the arena as one");
-    assert!(count > 3000 && joined > 100);
+    println!("{count} kernels, {joined} of them with the arena as one, {several} with buffers bound as several");
+    assert!(count > 3000 && joined > 100 && several > 100);
     assert!(wrong.is_empty(), "{} kernels are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
 }
 
@@ -295,7 +298,7 @@ fn what_a_language_cannot_hold_is_refused() {
     expect!["kernel k0: computes in f64, which CUDA kernels do not; use f32, or the reference device"]
         .assert_eq(&print(&plan, 0..1, Language::Cuda).unwrap_err().to_string());
     let plan = planned(&programs::layer_norm().graph, "-islands");
-    let error = print(&plan, 0..1, Language::Wgsl { bindings: 3 }).unwrap_err();
+    let error = print(&plan, 0..1, wgsl::wgsl(3)).unwrap_err();
     expect!["kernel k0: binds 4 buffers, but the device takes 3; raise its limit, or switch fusion off (ONESTEP_PASSES=-fuse)"].assert_eq(&error.to_string());
 }
 
@@ -358,7 +361,19 @@ fn buffers_that_share_memory() {
     "#]]
     .assert_eq(&wgsl.kernel);
     let bound = Bound::Arena { start: 256, end: 256 + 40 };
-    assert_eq!(wgsl.bindings, [Binding { bound, access: Access::ReadWrite }]);
+    assert_eq!(wgsl.bindings, [Binding::whole(bound, Access::ReadWrite)]);
+    assert_eq!(wgsl::fault(&wgsl.text()), None);
+}
+
+/// What is larger than a binding is bound as several, and reached through functions.
+#[test]
+fn buffers_beyond_a_binding() {
+    let graph = "graph {\n  %0: f32[300] = input \"x\"\n  %1: f32[300] = sqrt(%0)\n  return %1 as \"y\"\n}";
+    let plan = planned(&Graph::parse(graph).unwrap(), "-workers");
+    let wgsl = &sources(&plan, wgsl::WINDOWS)[0];
+    expect![[""]].assert_eq(&wgsl.kernel);
+    let windows: Vec<_> = wgsl.bindings.iter().map(|binding| binding.window).collect();
+    assert_eq!(windows, [Some((0, 1024)), Some((1024, 1200)), Some((0, 1024)), Some((1024, 1200))]);
     assert_eq!(wgsl::fault(&wgsl.text()), None);
 }
 
@@ -369,7 +384,7 @@ fn more_groups_than_an_axis_holds() {
         "graph {\n  %0: f32[16777472,3] = input \"x\"\n  %1: f32[16777472,3] = exp(%0)\n  return %1 as \"y\"\n}",
     );
     let plan = planned(&graph.unwrap(), "-workers");
-    let wgsl = &sources(&plan, Language::Wgsl { bindings: 8 })[0];
+    let wgsl = &sources(&plan, wgsl::wgsl(8))[0];
     let blocks = plan.buffers.iter().map(|b| b.len).max().unwrap().div_ceil(wgsl.threads);
     assert!(wgsl.groups[0] <= 65_535 && wgsl.groups[1] > 1, "{:?}", wgsl.groups);
     let excess = wgsl.groups.iter().product::<usize>() - blocks;

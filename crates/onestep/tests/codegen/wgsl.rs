@@ -8,7 +8,12 @@ use onestep::codegen::{Bound, Language, Source, Tile, Tiling, launches, print, p
 use onestep::plan::{KernelKind, Place, Plan};
 
 /// For a device that binds whatever is asked for.
-pub const WGSL: Language = Language::Wgsl { bindings: 31 };
+pub const WGSL: Language = wgsl(31);
+
+/// WGSL for a device with so many bindings of any size.
+pub const fn wgsl(bindings: usize) -> Language {
+    Language::Wgsl { bindings, binding_bytes: 1 << 31 }
+}
 
 /// The loop kernels and islands of a plan in a language.
 pub fn sources(plan: &Plan, language: Language) -> Vec<Source> {
@@ -24,18 +29,21 @@ pub fn tight(plan: &Plan) -> Vec<Source> {
     };
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
     let pairs = loops.zip(sources(plan, WGSL)).filter(|(_, s)| arena(s) > 1);
-    pairs.map(|(r, s)| print(plan, r, Language::Wgsl { bindings: s.bindings.len() - 1 }).unwrap()).collect()
+    pairs.map(|(r, s)| print(plan, r, wgsl(s.bindings.len() - 1)).unwrap()).collect()
 }
+
+/// WGSL for a device whose bindings hold little.
+pub const WINDOWS: Language = Language::Wgsl { bindings: 1 << 16, binding_bytes: 1 << 10 };
 
 /// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one; and
 /// by each tile that is measured, whatever their extents.
 pub fn tiles(plan: &Plan) -> Vec<Source> {
     let small = Tiling::new(4, 16 << 10);
-    let mut languages = vec![(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
+    let mut languages = vec![(GPU, WGSL), (small, WGSL), (small, wgsl(3)), (small, WINDOWS)];
     languages.extend(Tile::all().map(|tile| (Tiling { tile: Some(tile), cooperative: true, ..GPU }, WGSL)));
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
-    let printed =
-        loops.flat_map(|r| languages.iter().map(move |&(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
+    let printed = loops
+        .flat_map(|r| languages.iter().map(move |&(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
     // Some bind more than three buffers besides the arena.
     printed
         .filter_map(Result::ok)

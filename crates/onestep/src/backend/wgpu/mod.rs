@@ -73,11 +73,15 @@ impl Wgpu {
     }
 
     fn new(found: adapters::Found) -> Result<Self> {
-        let gpu = Arc::new(Gpu::open(found)?);
+        Gpu::open(found).map(Wgpu::of)
+    }
+
+    fn of(gpu: Gpu) -> Self {
+        let gpu = Arc::new(gpu);
         let pool = Pool::new(GpuMemory(gpu.clone()), None);
         let (uploads, downloads, answers) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let choices = Choices::of_user(&gpu.info);
-        Ok(Wgpu(Arc::new(Shared { gpu, pool, uploads, downloads, answers, choices, tile: None })))
+        Wgpu(Arc::new(Shared { gpu, pool, uploads, downloads, answers, choices, tile: None }))
     }
 
     /// Every adapter that opens, best first.
@@ -195,9 +199,7 @@ impl Backend for Wgpu {
     }
 
     fn allocate(&self, dtype: DType, elements: usize) -> Result<Memory> {
-        let bytes = state_bytes(dtype, elements)?;
-        self.0.gpu.check_bound("a state", bytes)?;
-        PooledMemory::zeroed(&self.0, bytes)
+        PooledMemory::zeroed(&self.0, state_bytes(dtype, elements)?)
     }
 
     fn compile(&self, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Box<dyn Executable>> {

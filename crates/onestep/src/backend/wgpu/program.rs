@@ -61,7 +61,8 @@ pub(super) struct Variant {
 
 /// WGSL for an adapter.
 fn language(gpu: &Gpu) -> Language {
-    Language::Wgsl { bindings: gpu.bindings() }
+    let binding_bytes = usize::try_from(gpu.limits.max_storage_buffer_binding_size).unwrap_or(usize::MAX);
+    Language::Wgsl { bindings: gpu.bindings(), binding_bytes }
 }
 
 /// Where the device notes times.
@@ -260,10 +261,10 @@ impl Buffers {
 
     /// Bytes of what is bound, but for scratch memory.
     pub(super) fn bytes_of(&self, binding: &Binding) -> usize {
-        match binding.bound {
-            Bound::Buffer(id) => self.places[id.index()].2,
-            Bound::Arena { start, end } => end - start,
-            Bound::Workspace => 0,
+        match (binding.window, binding.bound) {
+            (Some((start, end)), _) | (None, Bound::Arena { start, end }) => end - start,
+            (None, Bound::Buffer(id)) => self.places[id.index()].2,
+            (None, Bound::Workspace) => 0,
         }
     }
 
@@ -279,7 +280,8 @@ impl Buffers {
                 None => panic!("onestep bug: {} has no scratch memory", part.source.entry),
             },
         };
-        gpu.check_bound(&format!("`{name}`"), bytes)?;
+        let (start, bytes) = binding.window.map_or((start, bytes), |(first, end)| (start + first, end - first));
+        gpu.check_bound(name, bytes)?;
         // Something must be bound, even where nothing is read.
         let size = in_words(bytes.max(1));
         Ok(BufferBinding { buffer, offset: start as u64, size: NonZeroU64::new(size) })

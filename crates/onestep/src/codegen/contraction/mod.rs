@@ -24,8 +24,8 @@ use crate::plan::{
     Affine, Axis, BufferId, Contraction, Guard, LoopKernel, Phase, Plan, Schedule, Var, Workers, is_vector,
 };
 use cuda::CudaTiles;
-use cut::{Cut, Math, OWN, THREADS};
 pub use cut::Tile;
+use cut::{Cut, Math, OWN, THREADS};
 use staging::Side;
 use wgsl::WgslTiles;
 
@@ -135,8 +135,8 @@ pub(super) fn print(
     let (product, cut) = cut(plan, nest, product, tiling);
     let tongue: &dyn Tongue = match language {
         Language::Cuda => &CudaTiles,
-        Language::Wgsl { bindings } => {
-            &WgslTiles { wgsl: Wgsl { bindings }, cooperative: cut.math == Math::Cooperative }
+        Language::Wgsl { bindings, binding_bytes } => {
+            &WgslTiles { wgsl: Wgsl { bindings, binding_bytes }, cooperative: cut.math == Math::Cooperative }
         }
     };
     printer::refuse_f64(plan, [nest].into_iter(), tongue.dialect())?;
@@ -147,8 +147,7 @@ pub(super) fn print(
     let rules = tongue.dialect().rules();
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
-    let printed =
-        |bindings| Printed { plan, nest, product, cut, bindings, tongue }.with_few_loads().with_vectors();
+    let printed = |bindings| Printed { plan, nest, product, cut, bindings, tongue }.with_few_loads().with_vectors();
     if cut.parts == 1 {
         return Ok(vec![printed(collect(nest)?).tiles(entry)]);
     }
@@ -374,7 +373,7 @@ impl Printed<'_> {
         let mut helpers = self.tongue.enables();
         helpers.extend(dialect.definitions(&t.text));
         helpers.extend(helpers::used(dialect.helpers(), &t.text));
-        let scratch = scratch.map(|access| Binding { bound: Bound::Workspace, access });
+        let scratch = scratch.map(|access| Binding::whole(Bound::Workspace, access));
         let bindings = self.bindings.list.iter().map(|b| b.0).chain(scratch).collect();
         Source { entry: entry.into(), helpers, kernel: t.text, threads, groups, bindings }
     }
