@@ -7,7 +7,6 @@ use crate::ir::{Literal, Op, StateId, Type, Unary};
 use crate::passes::{Passes, compile};
 use crate::plan::{KernelKind, Workers};
 use crate::testing::op_cases;
-use crate::testing::op_cases;
 
 /// The best adapter there is; CI must have one.
 fn open() -> Option<Wgpu> {
