@@ -56,7 +56,10 @@ pub fn tiles(plan: &Plan) -> Vec<Source> {
 pub fn fault(text: &str) -> Option<String> {
     // Kernels that multiply cooperative matrices say so; all others use no extension.
     let capabilities = match text.contains("enable wgpu_cooperative_matrix;") {
-        true => Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP,
+        true => {
+            let halves = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+            Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP | halves
+        }
         false => Capabilities::empty(),
     };
     let mut reader = Frontend::new_with_options(Options { parse_doc_comments: false, capabilities });

@@ -4,8 +4,8 @@
 use std::sync::OnceLock;
 
 use wgpu::{
-    Adapter, AdapterInfo, Backends, CooperativeMatrixProperties, CooperativeScalarType, DeviceType, Features, Instance,
-    InstanceDescriptor, InstanceFlags,
+    Adapter, AdapterInfo, Backends, CooperativeMatrixProperties, CooperativeScalarType, DeviceType, DownlevelFlags,
+    Features, Instance, InstanceDescriptor, InstanceFlags,
 };
 
 use super::gpu::now;
@@ -111,6 +111,7 @@ pub(super) fn multiplies_matrices(adapter: &Adapter, info: &AdapterInfo) -> bool
         types && [p.m_size, p.n_size, p.k_size] == [16; 3]
     };
     adapter.features().contains(MATRICES)
+        && adapter.get_downlevel_capabilities().flags.contains(DownlevelFlags::SHADER_F16_IN_F32)
         && [info.subgroup_min_size, info.subgroup_max_size] == [32; 2]
         && adapter.cooperative_matrix_properties().iter().any(fits)
 }

@@ -5,8 +5,7 @@ use crate::ErrorKind;
 use crate::backend::memory::Purpose;
 use crate::ir::{Literal, Op, StateId, Type, Unary};
 use crate::passes::{Passes, compile};
-use crate::plan::{KernelKind, Workers};
-use crate::testing::op_cases;
+use crate::testing::{OpCase, op_cases};
 
 /// The best adapter there is; CI must have one.
 fn open() -> Option<Wgpu> {
@@ -86,18 +85,28 @@ fn buffers_beyond_the_limits_are_errors_of_memory() {
 fn every_tile_computes_what_the_reference_does() {
     let Some(wgpu) = open() else { return };
     let target = Target { tile_work: 1, ..wgpu.target() };
-    let cases = op_cases().into_iter().map(|case| (compile(&case.graph, &target, Passes::all()).unwrap(), case));
-    let is_tiled =
-        |kernel: &KernelKind| matches!(kernel, KernelKind::Loop(nest) if nest.schedule.workers == Workers::Tiles);
-    let cases: Vec<_> = cases.filter(|(compiled, _)| compiled.plan.kernels.iter().any(|k| is_tiled(&k.kind))).collect();
-    // Software takes long to compile such kernels: there each case is computed by one of the tiles.
-    let tiles: Vec<Tile> = Tile::all().collect();
-    let each = if adapters::is_software(&wgpu.0.gpu.info) { tiles.len() } else { 1 };
+    let multiplies = |case: &OpCase| {
+        let is_product = |op: &Op| {
+            matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. })
+        };
+        case.graph.nodes().any(|(_, node)| is_product(&node.op))
+    };
+    let cases: Vec<OpCase> = op_cases().into_iter().filter(multiplies).collect();
+    // Such kernels take long to compile. Matrix units take f16 alone; the others' tiles share out the cases.
+    let (of_halves, others): (Vec<Tile>, Vec<Tile>) = Tile::all().partition(Tile::is_cooperative);
+    let halves: Vec<&OpCase> = cases.iter().filter(|c| c.inputs.iter().all(|x| x.dtype() == DType::F16)).collect();
+    let mut due: Vec<(Tile, Vec<&OpCase>)> = Vec::new();
+    if wgpu.0.gpu.cooperative {
+        due.extend(of_halves.into_iter().map(|tile| (tile, halves.clone())));
+    }
+    let share = |i: usize| cases.iter().skip(i).step_by(2 * others.len());
+    due.extend(others.iter().enumerate().map(|(i, &tile)| (tile, share(i).collect())));
     let (mut wrong, mut count) = (Vec::new(), 0);
-    for (number, tile) in tiles.into_iter().enumerate() {
+    for (tile, cases) in due {
         let mut own = Wgpu::open("wgpu").unwrap();
         Arc::get_mut(&mut own.0).unwrap().tile = Some(tile);
-        for (compiled, case) in cases.iter().skip(number % each).step_by(each) {
+        for case in cases {
+            let compiled = compile(&case.graph, &target, Passes::all()).unwrap();
             let states = case.states.iter().map(|s| {
                 let memory = own.allocate(s.dtype(), s.elements()).unwrap();
                 memory.upload(s.bytes()).unwrap();
@@ -113,8 +122,8 @@ fn every_tile_computes_what_the_reference_does() {
             wrong.extend(case.check(&outputs, &after.collect::<Vec<_>>()).err().map(|e| format!("{tile:?}: {e}")));
             count += 1;
         }
+        println!("{tile:?}: {count} programs, {} of them wrong", wrong.len());
     }
-    println!("{count} programs");
     assert!(count > 50 && wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

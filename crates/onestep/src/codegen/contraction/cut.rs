@@ -104,7 +104,7 @@ impl Tile {
     }
 
     /// Whether cooperative matrices multiply.
-    pub(super) fn is_cooperative(&self) -> bool {
+    pub fn is_cooperative(&self) -> bool {
         self.math == Math::Cooperative
     }
 }
@@ -150,8 +150,8 @@ impl Cut {
         let own = if math == Math::Scalar { [OWN; 2] } else { [tm / (WARPS / wn).min(tm / 16), tn / wn] };
         let parts = parts(blocks(tm, tn), most, all);
         let has_lists = tiling.shared_bytes >= WITH_LISTS;
-        let (k, groups, direct) = (0, 1, false);
-        let mut cut = Cut { math, m: tm, n: tn, own, at_once: own, k, groups, parts, direct, has_lists };
+        let (groups, direct) = (1, false);
+        let mut cut = Cut { math, m: tm, n: tn, own, at_once: own, k: 0, groups, parts, direct, has_lists };
         cut.groups = THREADS / cut.threads();
         let fits = |bytes: &usize| 2 * bytes * PADDED_EIGHTHS / 8 <= tiling.shared_bytes;
         let staged = [STAGED, STAGED / 2].into_iter().find(fits).unwrap_or(LEAST_STAGED);

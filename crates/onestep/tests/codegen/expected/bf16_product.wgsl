@@ -41,17 +41,17 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let own: i32 = n0 + (thread + 3 * 256) % 16 * 4;
     b_map0[3] = own;
   }
-  var sum0: vec4<f32> = vec4<f32>();
-  var sum1: vec4<f32> = vec4<f32>();
-  var sum2: vec4<f32> = vec4<f32>();
-  var sum3: vec4<f32> = vec4<f32>();
+  var sum0_0: vec4<f32> = vec4<f32>();
+  var sum1_0: vec4<f32> = vec4<f32>();
+  var sum2_0: vec4<f32> = vec4<f32>();
+  var sum3_0: vec4<f32> = vec4<f32>();
   let group: i32 = thread / 128;
   let own_n: i32 = thread % 128 % 16 * 4;
   let own_m: i32 = thread % 128 / 16 * 4;
   {
     let k: i32 = k_first + (thread + 0 * 256) / 32 * 4;
     {
-      let v: vec2<u32> = b0[(a_map0[0] + k) / 4];
+      let v: vec2<u32> = b0[u32(a_map0[0] + k) / 4u];
       a_next[0][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
       a_next[0][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
       a_next[0][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -61,7 +61,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     let k: i32 = k_first + (thread + 1 * 256) / 32 * 4;
     {
-      let v: vec2<u32> = b0[(a_map0[1] + k) / 4];
+      let v: vec2<u32> = b0[u32(a_map0[1] + k) / 4u];
       a_next[1][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
       a_next[1][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
       a_next[1][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -71,7 +71,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     let k: i32 = k_first + (thread + 0 * 256) / 16;
     {
-      let v: vec2<u32> = b1[(b_map0[0] + 512 * k) / 4];
+      let v: vec2<u32> = b1[u32(b_map0[0] + 512 * k) / 4u];
       b_next[0][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
       b_next[0][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
       b_next[0][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -81,7 +81,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     let k: i32 = k_first + (thread + 1 * 256) / 16;
     {
-      let v: vec2<u32> = b1[(b_map0[1] + 512 * k) / 4];
+      let v: vec2<u32> = b1[u32(b_map0[1] + 512 * k) / 4u];
       b_next[1][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
       b_next[1][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
       b_next[1][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -91,7 +91,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     let k: i32 = k_first + (thread + 2 * 256) / 16;
     {
-      let v: vec2<u32> = b1[(b_map0[2] + 512 * k) / 4];
+      let v: vec2<u32> = b1[u32(b_map0[2] + 512 * k) / 4u];
       b_next[2][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
       b_next[2][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
       b_next[2][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -101,7 +101,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     let k: i32 = k_first + (thread + 3 * 256) / 16;
     {
-      let v: vec2<u32> = b1[(b_map0[3] + 512 * k) / 4];
+      let v: vec2<u32> = b1[u32(b_map0[3] + 512 * k) / 4u];
       b_next[3][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
       b_next[3][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
       b_next[3][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -144,7 +144,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 64 + (thread + 0 * 256) / 32 * 4;
         {
-          let v: vec2<u32> = b0[(a_map0[0] + k) / 4];
+          let v: vec2<u32> = b0[u32(a_map0[0] + k) / 4u];
           a_next[0][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
           a_next[0][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
           a_next[0][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -154,7 +154,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 64 + (thread + 1 * 256) / 32 * 4;
         {
-          let v: vec2<u32> = b0[(a_map0[1] + k) / 4];
+          let v: vec2<u32> = b0[u32(a_map0[1] + k) / 4u];
           a_next[1][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
           a_next[1][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
           a_next[1][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -164,7 +164,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 64 + (thread + 0 * 256) / 16;
         {
-          let v: vec2<u32> = b1[(b_map0[0] + 512 * k) / 4];
+          let v: vec2<u32> = b1[u32(b_map0[0] + 512 * k) / 4u];
           b_next[0][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
           b_next[0][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
           b_next[0][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -174,7 +174,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 64 + (thread + 1 * 256) / 16;
         {
-          let v: vec2<u32> = b1[(b_map0[1] + 512 * k) / 4];
+          let v: vec2<u32> = b1[u32(b_map0[1] + 512 * k) / 4u];
           b_next[1][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
           b_next[1][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
           b_next[1][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -184,7 +184,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 64 + (thread + 2 * 256) / 16;
         {
-          let v: vec2<u32> = b1[(b_map0[2] + 512 * k) / 4];
+          let v: vec2<u32> = b1[u32(b_map0[2] + 512 * k) / 4u];
           b_next[2][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
           b_next[2][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
           b_next[2][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -194,7 +194,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 64 + (thread + 3 * 256) / 16;
         {
-          let v: vec2<u32> = b1[(b_map0[3] + 512 * k) / 4];
+          let v: vec2<u32> = b1[u32(b_map0[3] + 512 * k) / 4u];
           b_next[3][0] = bf16_value((v[0 / 2] >> (16u * u32(0 % 2))) & 0xffffu);
           b_next[3][1] = bf16_value((v[1 / 2] >> (16u * u32(1 % 2))) & 0xffffu);
           b_next[3][2] = bf16_value((v[2 / 2] >> (16u * u32(2 % 2))) & 0xffffu);
@@ -203,19 +203,19 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
     }
     for (var k: i32 = group; k < 64; k += 2) {
-      let x: vec4<f32> = staged[k * 9 + own_m / 4 + 0];
-      let y: vec4<f32> = staged[k * 17 + own_n / 4 + 576];
-      sum0 += x.x * y;
-      sum1 += x.y * y;
-      sum2 += x.z * y;
-      sum3 += x.w * y;
+      let x0: vec4<f32> = staged[k * 9 + own_m / 4 + 0];
+      let y0: vec4<f32> = staged[k * 17 + own_n / 4 + 576];
+      sum0_0 += x0.x * y0;
+      sum1_0 += x0.y * y0;
+      sum2_0 += x0.z * y0;
+      sum3_0 += x0.w * y0;
     }
     workgroupBarrier();
   }
-  staged[group * 512 + (own_m + 0) * 16 + own_n / 4] = sum0;
-  staged[group * 512 + (own_m + 1) * 16 + own_n / 4] = sum1;
-  staged[group * 512 + (own_m + 2) * 16 + own_n / 4] = sum2;
-  staged[group * 512 + (own_m + 3) * 16 + own_n / 4] = sum3;
+  staged[group * 512 + (own_m + 0) * 16 + own_n / 4 + 0] = sum0_0;
+  staged[group * 512 + (own_m + 1) * 16 + own_n / 4 + 0] = sum1_0;
+  staged[group * 512 + (own_m + 2) * 16 + own_n / 4 + 0] = sum2_0;
+  staged[group * 512 + (own_m + 3) * 16 + own_n / 4 + 0] = sum3_0;
   workgroupBarrier();
   for (var at: i32 = thread; at < 256; at += 256) {
     let start: i32 = (at / 8) * 64 + at % 8 * 8;
@@ -289,6 +289,6 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       let e1: f32 = bf16_value(bf16_bits(e0));
       s0[part / 2] |= bf16_bits(e0) << (16u * u32(part % 2));
     }
-    b3[(512 * g0 + g1_first) / 8] = s0;
+    b3[u32(512 * g0 + g1_first) / 8u] = s0;
   }
 }

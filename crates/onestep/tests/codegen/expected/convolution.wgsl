@@ -53,10 +53,10 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_in[1] = own < 8;
     b_map0[1] = 72 * own;
   }
-  var sum0: vec4<f32> = vec4<f32>();
-  var sum1: vec4<f32> = vec4<f32>();
-  var sum2: vec4<f32> = vec4<f32>();
-  var sum3: vec4<f32> = vec4<f32>();
+  var sum0_0: vec4<f32> = vec4<f32>();
+  var sum1_0: vec4<f32> = vec4<f32>();
+  var sum2_0: vec4<f32> = vec4<f32>();
+  var sum3_0: vec4<f32> = vec4<f32>();
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
@@ -71,7 +71,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (a_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(a_map2[0] + a_steps[entry][2]) / 4];
+      let v: vec4<f32> = b0[u32(a_map2[0] + a_steps[entry][2]) / 4u];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -88,7 +88,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[1][2] = 0.0f;
     a_next[1][3] = 0.0f;
     if (a_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(a_map2[1] + a_steps[entry][2]) / 4];
+      let v: vec4<f32> = b0[u32(a_map2[1] + a_steps[entry][2]) / 4u];
       a_next[1][0] = v[0];
       a_next[1][1] = v[1];
       a_next[1][2] = v[2];
@@ -102,7 +102,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end) {
-      let v: vec4<f32> = b1[(b_map0[0] + k) / 4];
+      let v: vec4<f32> = b1[u32(b_map0[0] + k) / 4u];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -116,7 +116,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[1][2] = 0.0f;
     b_next[1][3] = 0.0f;
     if (b_in[1] && k < k_end) {
-      let v: vec4<f32> = b1[(b_map0[1] + k) / 4];
+      let v: vec4<f32> = b1[u32(b_map0[1] + k) / 4u];
       b_next[1][0] = v[0];
       b_next[1][1] = v[1];
       b_next[1][2] = v[2];
@@ -172,7 +172,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (a_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(a_map2[0] + a_steps[entry][2]) / 4];
+          let v: vec4<f32> = b0[u32(a_map2[0] + a_steps[entry][2]) / 4u];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -189,7 +189,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[1][2] = 0.0f;
         a_next[1][3] = 0.0f;
         if (a_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(a_map2[1] + a_steps[entry][2]) / 4];
+          let v: vec4<f32> = b0[u32(a_map2[1] + a_steps[entry][2]) / 4u];
           a_next[1][0] = v[0];
           a_next[1][1] = v[1];
           a_next[1][2] = v[2];
@@ -203,7 +203,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end) {
-          let v: vec4<f32> = b1[(b_map0[0] + k) / 4];
+          let v: vec4<f32> = b1[u32(b_map0[0] + k) / 4u];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -217,7 +217,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[1][2] = 0.0f;
         b_next[1][3] = 0.0f;
         if (b_in[1] && k < k_end) {
-          let v: vec4<f32> = b1[(b_map0[1] + k) / 4];
+          let v: vec4<f32> = b1[u32(b_map0[1] + k) / 4u];
           b_next[1][0] = v[0];
           b_next[1][1] = v[1];
           b_next[1][2] = v[2];
@@ -226,19 +226,19 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
     }
     for (var k: i32 = group; k < 80; k += 16) {
-      let x: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
-      let y: vec4<f32> = staged[k * 5 + own_n / 4 + 400];
-      sum0 += x.x * y;
-      sum1 += x.y * y;
-      sum2 += x.z * y;
-      sum3 += x.w * y;
+      let x0: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
+      let y0: vec4<f32> = staged[k * 5 + own_n / 4 + 400];
+      sum0_0 += x0.x * y0;
+      sum1_0 += x0.y * y0;
+      sum2_0 += x0.z * y0;
+      sum3_0 += x0.w * y0;
     }
     workgroupBarrier();
   }
-  staged[group * 64 + (own_m + 0) * 4 + own_n / 4] = sum0;
-  staged[group * 64 + (own_m + 1) * 4 + own_n / 4] = sum1;
-  staged[group * 64 + (own_m + 2) * 4 + own_n / 4] = sum2;
-  staged[group * 64 + (own_m + 3) * 4 + own_n / 4] = sum3;
+  staged[group * 64 + (own_m + 0) * 4 + own_n / 4 + 0] = sum0_0;
+  staged[group * 64 + (own_m + 1) * 4 + own_n / 4 + 0] = sum1_0;
+  staged[group * 64 + (own_m + 2) * 4 + own_n / 4 + 0] = sum2_0;
+  staged[group * 64 + (own_m + 3) * 4 + own_n / 4 + 0] = sum3_0;
   workgroupBarrier();
   for (var at: i32 = thread; at < 64; at += 256) {
     let start: i32 = (at / 4) * 16 + at % 4 * 4;
@@ -312,8 +312,8 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       s0[part] = e0;
       s1[part] = e4;
     }
-    b2[(512 * g0 + 64 * g1 + 8 * g2 + g3_first) / 4] = s0;
-    b4[(512 * g0 + 64 * g1 + 8 * g2 + g3_first) / 4] = s1;
+    b2[u32(512 * g0 + 64 * g1 + 8 * g2 + g3_first) / 4u] = s0;
+    b4[u32(512 * g0 + 64 * g1 + 8 * g2 + g3_first) / 4u] = s1;
   }
 }
 
@@ -382,10 +382,10 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_map1[0] = l3;
     b_map2[0] = own + 24 * l1 + 8 * l3;
   }
-  var sum0: vec4<f32> = vec4<f32>();
-  var sum1: vec4<f32> = vec4<f32>();
-  var sum2: vec4<f32> = vec4<f32>();
-  var sum3: vec4<f32> = vec4<f32>();
+  var sum0_0: vec4<f32> = vec4<f32>();
+  var sum1_0: vec4<f32> = vec4<f32>();
+  var sum2_0: vec4<f32> = vec4<f32>();
+  var sum3_0: vec4<f32> = vec4<f32>();
   let group: i32 = thread / 32;
   let own_n: i32 = thread % 32 % 4 * 4;
   let own_m: i32 = thread % 32 / 4 * 4;
@@ -402,7 +402,7 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (u32(q0) < 8u && u32(q1) < 8u && u32(q2) < 3u && u32(q3) < 3u) {
-      let v: vec4<f32> = b4[(a_map4[0] + a_steps[entry][4]) / 4];
+      let v: vec4<f32> = b4[u32(a_map4[0] + a_steps[entry][4]) / 4u];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -419,7 +419,7 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end && u32(q0) < 3u && u32(q1) < 3u) {
-      let v: vec4<f32> = b1[(b_map2[0] + b_steps[entry][2]) / 4];
+      let v: vec4<f32> = b1[u32(b_map2[0] + b_steps[entry][2]) / 4u];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -454,7 +454,7 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (u32(q0) < 8u && u32(q1) < 8u && u32(q2) < 3u && u32(q3) < 3u) {
-          let v: vec4<f32> = b4[(a_map4[0] + a_steps[entry][4]) / 4];
+          let v: vec4<f32> = b4[u32(a_map4[0] + a_steps[entry][4]) / 4u];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -471,7 +471,7 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end && u32(q0) < 3u && u32(q1) < 3u) {
-          let v: vec4<f32> = b1[(b_map2[0] + b_steps[entry][2]) / 4];
+          let v: vec4<f32> = b1[u32(b_map2[0] + b_steps[entry][2]) / 4u];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -480,19 +480,19 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
     }
     for (var k: i32 = group; k < 32; k += 8) {
-      let x: vec4<f32> = staged[k * 9 + own_m / 4 + 0];
-      let y: vec4<f32> = staged[k * 5 + own_n / 4 + 288];
-      sum0 += x.x * y;
-      sum1 += x.y * y;
-      sum2 += x.z * y;
-      sum3 += x.w * y;
+      let x0: vec4<f32> = staged[k * 9 + own_m / 4 + 0];
+      let y0: vec4<f32> = staged[k * 5 + own_n / 4 + 288];
+      sum0_0 += x0.x * y0;
+      sum1_0 += x0.y * y0;
+      sum2_0 += x0.z * y0;
+      sum3_0 += x0.w * y0;
     }
     workgroupBarrier();
   }
-  staged[group * 128 + (own_m + 0) * 4 + own_n / 4] = sum0;
-  staged[group * 128 + (own_m + 1) * 4 + own_n / 4] = sum1;
-  staged[group * 128 + (own_m + 2) * 4 + own_n / 4] = sum2;
-  staged[group * 128 + (own_m + 3) * 4 + own_n / 4] = sum3;
+  staged[group * 128 + (own_m + 0) * 4 + own_n / 4 + 0] = sum0_0;
+  staged[group * 128 + (own_m + 1) * 4 + own_n / 4 + 0] = sum1_0;
+  staged[group * 128 + (own_m + 2) * 4 + own_n / 4 + 0] = sum2_0;
+  staged[group * 128 + (own_m + 3) * 4 + own_n / 4 + 0] = sum3_0;
   workgroupBarrier();
   for (var at: i32 = thread; at < 128; at += 256) {
     let start: i32 = (at / 4) * 16 + at % 4 * 4;
@@ -540,7 +540,7 @@ fn k2(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       let e0: f32 = c0[part];
       s0[part] = e0;
     }
-    b8[(2048 * g0 + 256 * g1 + 128 * g2 + 16 * g3 + 8 * g4 + g5_first) / 4] = s0;
+    b8[u32(2048 * g0 + 256 * g1 + 128 * g2 + 16 * g3 + 8 * g4 + g5_first) / 4u] = s0;
   }
 }
 
@@ -622,10 +622,10 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_map1[3] = own / 8 % 3 + -1;
     b_map2[3] = 128 * (own / 24) + own % 24 + -136;
   }
-  var sum0: vec4<f32> = vec4<f32>();
-  var sum1: vec4<f32> = vec4<f32>();
-  var sum2: vec4<f32> = vec4<f32>();
-  var sum3: vec4<f32> = vec4<f32>();
+  var sum0_0: vec4<f32> = vec4<f32>();
+  var sum1_0: vec4<f32> = vec4<f32>();
+  var sum2_0: vec4<f32> = vec4<f32>();
+  var sum3_0: vec4<f32> = vec4<f32>();
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
@@ -637,7 +637,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (a_in[0] && k < k_end) {
-      let v: vec4<f32> = b4[(a_map0[0] + 8 * k) / 4];
+      let v: vec4<f32> = b4[u32(a_map0[0] + 8 * k) / 4u];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -651,7 +651,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[1][2] = 0.0f;
     a_next[1][3] = 0.0f;
     if (a_in[1] && k < k_end) {
-      let v: vec4<f32> = b4[(a_map0[1] + 8 * k) / 4];
+      let v: vec4<f32> = b4[u32(a_map0[1] + 8 * k) / 4u];
       a_next[1][0] = v[0];
       a_next[1][1] = v[1];
       a_next[1][2] = v[2];
@@ -665,7 +665,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[2][2] = 0.0f;
     a_next[2][3] = 0.0f;
     if (a_in[2] && k < k_end) {
-      let v: vec4<f32> = b4[(a_map0[2] + 8 * k) / 4];
+      let v: vec4<f32> = b4[u32(a_map0[2] + 8 * k) / 4u];
       a_next[2][0] = v[0];
       a_next[2][1] = v[1];
       a_next[2][2] = v[2];
@@ -679,7 +679,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[3][2] = 0.0f;
     a_next[3][3] = 0.0f;
     if (a_in[3] && k < k_end) {
-      let v: vec4<f32> = b4[(a_map0[3] + 8 * k) / 4];
+      let v: vec4<f32> = b4[u32(a_map0[3] + 8 * k) / 4u];
       a_next[3][0] = v[0];
       a_next[3][1] = v[1];
       a_next[3][2] = v[2];
@@ -696,7 +696,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[0] + b_steps[entry][2]) / 4];
+      let v: vec4<f32> = b0[u32(b_map2[0] + b_steps[entry][2]) / 4u];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -713,7 +713,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[1][2] = 0.0f;
     b_next[1][3] = 0.0f;
     if (b_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[1] + b_steps[entry][2]) / 4];
+      let v: vec4<f32> = b0[u32(b_map2[1] + b_steps[entry][2]) / 4u];
       b_next[1][0] = v[0];
       b_next[1][1] = v[1];
       b_next[1][2] = v[2];
@@ -730,7 +730,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[2][2] = 0.0f;
     b_next[2][3] = 0.0f;
     if (b_in[2] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[2] + b_steps[entry][2]) / 4];
+      let v: vec4<f32> = b0[u32(b_map2[2] + b_steps[entry][2]) / 4u];
       b_next[2][0] = v[0];
       b_next[2][1] = v[1];
       b_next[2][2] = v[2];
@@ -747,7 +747,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[3][2] = 0.0f;
     b_next[3][3] = 0.0f;
     if (b_in[3] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-      let v: vec4<f32> = b0[(b_map2[3] + b_steps[entry][2]) / 4];
+      let v: vec4<f32> = b0[u32(b_map2[3] + b_steps[entry][2]) / 4u];
       b_next[3][0] = v[0];
       b_next[3][1] = v[1];
       b_next[3][2] = v[2];
@@ -796,7 +796,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (a_in[0] && k < k_end) {
-          let v: vec4<f32> = b4[(a_map0[0] + 8 * k) / 4];
+          let v: vec4<f32> = b4[u32(a_map0[0] + 8 * k) / 4u];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -810,7 +810,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[1][2] = 0.0f;
         a_next[1][3] = 0.0f;
         if (a_in[1] && k < k_end) {
-          let v: vec4<f32> = b4[(a_map0[1] + 8 * k) / 4];
+          let v: vec4<f32> = b4[u32(a_map0[1] + 8 * k) / 4u];
           a_next[1][0] = v[0];
           a_next[1][1] = v[1];
           a_next[1][2] = v[2];
@@ -824,7 +824,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[2][2] = 0.0f;
         a_next[2][3] = 0.0f;
         if (a_in[2] && k < k_end) {
-          let v: vec4<f32> = b4[(a_map0[2] + 8 * k) / 4];
+          let v: vec4<f32> = b4[u32(a_map0[2] + 8 * k) / 4u];
           a_next[2][0] = v[0];
           a_next[2][1] = v[1];
           a_next[2][2] = v[2];
@@ -838,7 +838,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[3][2] = 0.0f;
         a_next[3][3] = 0.0f;
         if (a_in[3] && k < k_end) {
-          let v: vec4<f32> = b4[(a_map0[3] + 8 * k) / 4];
+          let v: vec4<f32> = b4[u32(a_map0[3] + 8 * k) / 4u];
           a_next[3][0] = v[0];
           a_next[3][1] = v[1];
           a_next[3][2] = v[2];
@@ -855,7 +855,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[0] + b_steps[entry][2]) / 4];
+          let v: vec4<f32> = b0[u32(b_map2[0] + b_steps[entry][2]) / 4u];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -872,7 +872,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[1][2] = 0.0f;
         b_next[1][3] = 0.0f;
         if (b_in[1] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[1] + b_steps[entry][2]) / 4];
+          let v: vec4<f32> = b0[u32(b_map2[1] + b_steps[entry][2]) / 4u];
           b_next[1][0] = v[0];
           b_next[1][1] = v[1];
           b_next[1][2] = v[2];
@@ -889,7 +889,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[2][2] = 0.0f;
         b_next[2][3] = 0.0f;
         if (b_in[2] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[2] + b_steps[entry][2]) / 4];
+          let v: vec4<f32> = b0[u32(b_map2[2] + b_steps[entry][2]) / 4u];
           b_next[2][0] = v[0];
           b_next[2][1] = v[1];
           b_next[2][2] = v[2];
@@ -906,7 +906,7 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[3][2] = 0.0f;
         b_next[3][3] = 0.0f;
         if (b_in[3] && k < k_end && u32(q0) < 16u && u32(q1) < 16u) {
-          let v: vec4<f32> = b0[(b_map2[3] + b_steps[entry][2]) / 4];
+          let v: vec4<f32> = b0[u32(b_map2[3] + b_steps[entry][2]) / 4u];
           b_next[3][0] = v[0];
           b_next[3][1] = v[1];
           b_next[3][2] = v[2];
@@ -915,19 +915,19 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
     }
     for (var k: i32 = group; k < 256; k += 16) {
-      let x: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
-      let y: vec4<f32> = staged[k * 5 + own_n / 4 + 1280];
-      sum0 += x.x * y;
-      sum1 += x.y * y;
-      sum2 += x.z * y;
-      sum3 += x.w * y;
+      let x0: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
+      let y0: vec4<f32> = staged[k * 5 + own_n / 4 + 1280];
+      sum0_0 += x0.x * y0;
+      sum1_0 += x0.y * y0;
+      sum2_0 += x0.z * y0;
+      sum3_0 += x0.w * y0;
     }
     workgroupBarrier();
   }
-  staged[group * 64 + (own_m + 0) * 4 + own_n / 4] = sum0;
-  staged[group * 64 + (own_m + 1) * 4 + own_n / 4] = sum1;
-  staged[group * 64 + (own_m + 2) * 4 + own_n / 4] = sum2;
-  staged[group * 64 + (own_m + 3) * 4 + own_n / 4] = sum3;
+  staged[group * 64 + (own_m + 0) * 4 + own_n / 4 + 0] = sum0_0;
+  staged[group * 64 + (own_m + 1) * 4 + own_n / 4 + 0] = sum1_0;
+  staged[group * 64 + (own_m + 2) * 4 + own_n / 4 + 0] = sum2_0;
+  staged[group * 64 + (own_m + 3) * 4 + own_n / 4 + 0] = sum3_0;
   workgroupBarrier();
   for (var at: i32 = thread; at < 64; at += 256) {
     let start: i32 = (at / 4) * 16 + at % 4 * 4;
@@ -983,6 +983,6 @@ fn k3(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       let e0: f32 = c0[part];
       s0[part] = e0;
     }
-    b9[(72 * g0 + 24 * g1 + 8 * g2 + g3_first) / 4] = s0;
+    b9[u32(72 * g0 + 24 * g1 + 8 * g2 + g3_first) / 4u] = s0;
   }
 }

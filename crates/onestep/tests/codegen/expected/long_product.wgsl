@@ -36,17 +36,17 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_in[1] = own < 24;
     b_map0[1] = own;
   }
-  var sum0: vec4<f32> = vec4<f32>();
-  var sum1: vec4<f32> = vec4<f32>();
-  var sum2: vec4<f32> = vec4<f32>();
-  var sum3: vec4<f32> = vec4<f32>();
+  var sum0_0: vec4<f32> = vec4<f32>();
+  var sum1_0: vec4<f32> = vec4<f32>();
+  var sum2_0: vec4<f32> = vec4<f32>();
+  var sum3_0: vec4<f32> = vec4<f32>();
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
   {
     let k: i32 = k_first + (thread + 0 * 256) / 16 * 4;
     {
-      let v: vec4<f32> = b0[(a_map0[0] + k) / 4];
+      let v: vec4<f32> = b0[u32(a_map0[0] + k) / 4u];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -56,7 +56,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     let k: i32 = k_first + (thread + 1 * 256) / 16 * 4;
     {
-      let v: vec4<f32> = b0[(a_map0[1] + k) / 4];
+      let v: vec4<f32> = b0[u32(a_map0[1] + k) / 4u];
       a_next[1][0] = v[0];
       a_next[1][1] = v[1];
       a_next[1][2] = v[2];
@@ -70,7 +70,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end) {
-      let v: vec4<f32> = b1[(b_map0[0] + 24 * k) / 4];
+      let v: vec4<f32> = b1[u32(b_map0[0] + 24 * k) / 4u];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -84,7 +84,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[1][2] = 0.0f;
     b_next[1][3] = 0.0f;
     if (b_in[1] && k < k_end) {
-      let v: vec4<f32> = b1[(b_map0[1] + 24 * k) / 4];
+      let v: vec4<f32> = b1[u32(b_map0[1] + 24 * k) / 4u];
       b_next[1][0] = v[0];
       b_next[1][1] = v[1];
       b_next[1][2] = v[2];
@@ -119,7 +119,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 128 + (thread + 0 * 256) / 16 * 4;
         {
-          let v: vec4<f32> = b0[(a_map0[0] + k) / 4];
+          let v: vec4<f32> = b0[u32(a_map0[0] + k) / 4u];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -129,7 +129,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       {
         let k: i32 = k0 + 128 + (thread + 1 * 256) / 16 * 4;
         {
-          let v: vec4<f32> = b0[(a_map0[1] + k) / 4];
+          let v: vec4<f32> = b0[u32(a_map0[1] + k) / 4u];
           a_next[1][0] = v[0];
           a_next[1][1] = v[1];
           a_next[1][2] = v[2];
@@ -143,7 +143,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end) {
-          let v: vec4<f32> = b1[(b_map0[0] + 24 * k) / 4];
+          let v: vec4<f32> = b1[u32(b_map0[0] + 24 * k) / 4u];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -157,7 +157,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[1][2] = 0.0f;
         b_next[1][3] = 0.0f;
         if (b_in[1] && k < k_end) {
-          let v: vec4<f32> = b1[(b_map0[1] + 24 * k) / 4];
+          let v: vec4<f32> = b1[u32(b_map0[1] + 24 * k) / 4u];
           b_next[1][0] = v[0];
           b_next[1][1] = v[1];
           b_next[1][2] = v[2];
@@ -166,19 +166,19 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
     }
     for (var k: i32 = group; k < 128; k += 16) {
-      let x: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
-      let y: vec4<f32> = staged[k * 5 + own_n / 4 + 640];
-      sum0 += x.x * y;
-      sum1 += x.y * y;
-      sum2 += x.z * y;
-      sum3 += x.w * y;
+      let x0: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
+      let y0: vec4<f32> = staged[k * 5 + own_n / 4 + 640];
+      sum0_0 += x0.x * y0;
+      sum1_0 += x0.y * y0;
+      sum2_0 += x0.z * y0;
+      sum3_0 += x0.w * y0;
     }
     workgroupBarrier();
   }
-  staged[group * 64 + (own_m + 0) * 4 + own_n / 4] = sum0;
-  staged[group * 64 + (own_m + 1) * 4 + own_n / 4] = sum1;
-  staged[group * 64 + (own_m + 2) * 4 + own_n / 4] = sum2;
-  staged[group * 64 + (own_m + 3) * 4 + own_n / 4] = sum3;
+  staged[group * 64 + (own_m + 0) * 4 + own_n / 4 + 0] = sum0_0;
+  staged[group * 64 + (own_m + 1) * 4 + own_n / 4 + 0] = sum1_0;
+  staged[group * 64 + (own_m + 2) * 4 + own_n / 4 + 0] = sum2_0;
+  staged[group * 64 + (own_m + 3) * 4 + own_n / 4 + 0] = sum3_0;
   workgroupBarrier();
   for (var at: i32 = thread; at < 64; at += 256) {
     let start: i32 = (at / 4) * 16 + at % 4 * 4;

@@ -30,10 +30,10 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_in[0] = own < 24;
     b_map0[0] = own;
   }
-  var sum0: vec4<f32> = vec4<f32>();
-  var sum1: vec4<f32> = vec4<f32>();
-  var sum2: vec4<f32> = vec4<f32>();
-  var sum3: vec4<f32> = vec4<f32>();
+  var sum0_0: vec4<f32> = vec4<f32>();
+  var sum1_0: vec4<f32> = vec4<f32>();
+  var sum2_0: vec4<f32> = vec4<f32>();
+  var sum3_0: vec4<f32> = vec4<f32>();
   let group: i32 = thread / 16;
   let own_n: i32 = thread % 16 % 4 * 4;
   let own_m: i32 = thread % 16 / 4 * 4;
@@ -44,7 +44,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     a_next[0][2] = 0.0f;
     a_next[0][3] = 0.0f;
     if (a_in[0] && k < k_end) {
-      let v: vec4<f32> = b0[(a_map0[0] + k) / 4];
+      let v: vec4<f32> = b0[u32(a_map0[0] + k) / 4u];
       a_next[0][0] = v[0];
       a_next[0][1] = v[1];
       a_next[0][2] = v[2];
@@ -58,7 +58,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     b_next[0][2] = 0.0f;
     b_next[0][3] = 0.0f;
     if (b_in[0] && k < k_end) {
-      let v: vec4<f32> = b1[(b_map0[0] + 24 * k) / 4];
+      let v: vec4<f32> = b1[u32(b_map0[0] + 24 * k) / 4u];
       b_next[0][0] = v[0];
       b_next[0][1] = v[1];
       b_next[0][2] = v[2];
@@ -90,7 +90,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         a_next[0][2] = 0.0f;
         a_next[0][3] = 0.0f;
         if (a_in[0] && k < k_end) {
-          let v: vec4<f32> = b0[(a_map0[0] + k) / 4];
+          let v: vec4<f32> = b0[u32(a_map0[0] + k) / 4u];
           a_next[0][0] = v[0];
           a_next[0][1] = v[1];
           a_next[0][2] = v[2];
@@ -104,7 +104,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         b_next[0][2] = 0.0f;
         b_next[0][3] = 0.0f;
         if (b_in[0] && k < k_end) {
-          let v: vec4<f32> = b1[(b_map0[0] + 24 * k) / 4];
+          let v: vec4<f32> = b1[u32(b_map0[0] + 24 * k) / 4u];
           b_next[0][0] = v[0];
           b_next[0][1] = v[1];
           b_next[0][2] = v[2];
@@ -113,19 +113,19 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       }
     }
     for (var k: i32 = group; k < 48; k += 16) {
-      let x: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
-      let y: vec4<f32> = staged[k * 5 + own_n / 4 + 240];
-      sum0 += x.x * y;
-      sum1 += x.y * y;
-      sum2 += x.z * y;
-      sum3 += x.w * y;
+      let x0: vec4<f32> = staged[k * 5 + own_m / 4 + 0];
+      let y0: vec4<f32> = staged[k * 5 + own_n / 4 + 240];
+      sum0_0 += x0.x * y0;
+      sum1_0 += x0.y * y0;
+      sum2_0 += x0.z * y0;
+      sum3_0 += x0.w * y0;
     }
     workgroupBarrier();
   }
-  staged[group * 64 + (own_m + 0) * 4 + own_n / 4] = sum0;
-  staged[group * 64 + (own_m + 1) * 4 + own_n / 4] = sum1;
-  staged[group * 64 + (own_m + 2) * 4 + own_n / 4] = sum2;
-  staged[group * 64 + (own_m + 3) * 4 + own_n / 4] = sum3;
+  staged[group * 64 + (own_m + 0) * 4 + own_n / 4 + 0] = sum0_0;
+  staged[group * 64 + (own_m + 1) * 4 + own_n / 4 + 0] = sum1_0;
+  staged[group * 64 + (own_m + 2) * 4 + own_n / 4 + 0] = sum2_0;
+  staged[group * 64 + (own_m + 3) * 4 + own_n / 4 + 0] = sum3_0;
   workgroupBarrier();
   for (var at: i32 = thread; at < 64; at += 256) {
     let start: i32 = (at / 4) * 16 + at % 4 * 4;
@@ -154,7 +154,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     var c0: array<f32, 4> = whole;
     let g0: i32 = m;
     let g1_first: i32 = n;
-    let v1: vec4<f32> = b3[(g1_first) / 4];
+    let v1: vec4<f32> = b3[u32(g1_first) / 4u];
     let e3: f32 = 0.0f;
     var s0: vec4<f32> = vec4<f32>();
     {
@@ -197,6 +197,6 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       let e5: f32 = select(e2, e3, e4);
       s0[part] = e5;
     }
-    b4[(24 * g0 + g1_first) / 4] = s0;
+    b4[u32(24 * g0 + g1_first) / 4u] = s0;
   }
 }
