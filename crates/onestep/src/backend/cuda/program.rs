@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::blas::{self, Product};
 use super::dnn::{Convolution, Planned};
 use super::driver::{Event, Gpu, GpuMemory, Graph as WorkGraph, Launch, Module, Node, Queue, Runnable};
-use super::hazards::{Touched, dependencies};
+use crate::backend::hazards::{Touched, dependencies};
 use super::turns::Turns;
 use super::{Shared, compiler};
 use crate::backend::memory::{Block, Purpose};

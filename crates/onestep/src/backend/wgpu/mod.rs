@@ -10,6 +10,11 @@ mod program;
 mod step;
 #[cfg(test)]
 mod tests;
+#[cfg(not(target_os = "macos"))]
+mod vulkan;
+#[cfg(target_os = "macos")]
+#[path = "vulkan/absent.rs"]
+mod vulkan;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -95,6 +100,8 @@ impl Shared {
             DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => MULTIPROCESSORS[1],
             DeviceType::Cpu => MULTIPROCESSORS[2],
         };
+        let env = |name: &str, value: usize| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(value);
+        let multiprocessors = env("X_MP", multiprocessors);
         Tiling { multiprocessors, shared_bytes: limits.max_compute_workgroup_storage_size as usize }
     }
 
@@ -170,18 +177,20 @@ impl Backend for Wgpu {
     fn target(&self) -> Target {
         let Gpu { limits, info, .. } = &*self.0.gpu;
         let own_memory = info.device_type == DeviceType::DiscreteGpu;
+        let env = |name: &str, value: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(value);
         Target {
             name: "wgpu".into(),
             alignment: ALIGNMENT.max(limits.min_storage_buffer_offset_alignment as usize),
-            reduce_lanes: if own_memory { REDUCE_LANES } else { FEW_REDUCE_LANES },
+            reduce_lanes: env("X_LANES", if own_memory { REDUCE_LANES } else { FEW_REDUCE_LANES } as u64) as usize,
             epilogues: true,
             subgroup: SUBGROUP,
             workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) as usize,
             shared_bytes: limits.max_compute_workgroup_storage_size as usize,
             vector_bytes: 16,
-            island_work: ISLAND_WORK,
+            island_work: env("X_ISLAND", ISLAND_WORK),
+            side_by_side: env("X_SIDE", 0) != 0,
             nest_work: u64::MAX,
-            tile_work: if self.0.has_tiles() { TILE_WORK } else { 0 },
+            tile_work: if self.0.has_tiles() { env("X_TILE", TILE_WORK) } else { 0 },
             bindings: self.0.gpu.bindings(),
             ..Target::default()
         }
