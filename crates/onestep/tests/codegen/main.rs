@@ -14,7 +14,7 @@ use onestep::ir::Graph;
 use onestep::plan::{Place, Plan};
 use onestep::testing::{OpCase, op_cases};
 use programs::{planned, planned_in_tf32};
-use wgsl::{WGSL, sources};
+use wgsl::{BY_SUBGROUPS, WGSL, sources};
 
 /// With islands, and without them.
 const SWITCHES: [&str; 2] = ["", "-islands"];
@@ -53,20 +53,22 @@ fn folder() -> PathBuf {
 
 #[test]
 fn naga_accepts_all_wgsl() {
-    let (mut wrong, mut count, mut joined) = (Vec::new(), 0, 0);
+    let (mut wrong, mut count, mut joined, mut folding) = (Vec::new(), 0, 0, 0);
     for job in jobs(&[SWITCHES.as_slice(), &["-fuse,-islands"]].concat()) {
         let tight = wgsl::tight(&job.plan);
         joined += tight.len();
-        for source in sources(&job.plan, WGSL).into_iter().chain(tight) {
+        let by_subgroups = sources(&job.plan, BY_SUBGROUPS).into_iter().filter(|s| s.kernel.contains("subgroup"));
+        for source in sources(&job.plan, WGSL).into_iter().chain(tight).chain(by_subgroups) {
             let text = source.text();
             count += 1;
+            folding += usize::from(text.contains("subgroup"));
             if let Some(fault) = wgsl::fault(&text) {
                 wrong.push(format!("{} {}\n{fault}\n{text}", job.case.name, source.entry));
             }
         }
     }
-    println!("{count} kernels, {joined} of them with the arena as one");
-    assert!(count > 3000 && joined > 100);
+    println!("{count} kernels, {joined} of them with the arena as one, {folding} that fold by subgroups");
+    assert!(count > 3000 && joined > 100 && folding > 100);
     assert!(wrong.is_empty(), "{} kernels are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
 }
 
@@ -275,7 +277,7 @@ fn what_a_language_cannot_hold_is_refused() {
     expect!["kernel k0: computes in f64, which CUDA kernels do not; use f32, or the reference device"]
         .assert_eq(&print(&plan, 0..1, Language::Cuda).unwrap_err().to_string());
     let plan = planned(&programs::layer_norm().graph, "-islands");
-    let error = print(&plan, 0..1, Language::Wgsl { bindings: 3 }).unwrap_err();
+    let error = print(&plan, 0..1, Language::Wgsl { bindings: 3, subgroup: 0 }).unwrap_err();
     expect!["kernel k0: binds 4 buffers, but the device takes 3; raise its limit, or switch fusion off (ONESTEP_PASSES=-fuse)"].assert_eq(&error.to_string());
 }
 
@@ -342,6 +344,71 @@ fn buffers_that_share_memory() {
     assert_eq!(wgsl::fault(&wgsl.text()), None);
 }
 
+/// Within a subgroup by shuffles; subgroups through shared memory, in order.
+#[test]
+fn folds_by_subgroups() {
+    let graph = "graph {\n  %0: f32[4,96] = input \"x\"\n  %1: f32[4] = sum(%0) {axes=[1]}\n  return %1 as \"y\"\n}";
+    let plan = planned(&Graph::parse(graph).unwrap(), "");
+    let wgsl = &sources(&plan, BY_SUBGROUPS)[0];
+    expect![[r#"
+        @group(0) @binding(0) var<storage, read> b0: array<vec2<f32>>;
+        @group(0) @binding(1) var<storage, read_write> b2: array<f32>;
+        var<workgroup> shared_float0: array<f32, 16>;
+
+        @compute @workgroup_size(128)
+        fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+          let thread: i32 = i32(subgroup * 8u + within);
+          let block: i32 = i32(group_id.x);
+          let lane: i32 = thread % 32;
+          let item: i32 = block * 4 + thread / 32;
+          let g0: i32 = item;
+          var c0: f32 = 0.0f;
+          {
+            for (var row: i32 = lane; row < 48; row += 32) {
+              let r0_first: i32 = row * 2;
+              let v0: vec2<f32> = b0[(96 * g0 + r0_first) / 2];
+              {
+                const part: i32 = 0;
+                let r0: i32 = r0_first + part;
+                let e0: f32 = v0[part];
+                c0 = c0 + e0;
+              }
+              {
+                const part: i32 = 1;
+                let r0: i32 = r0_first + part;
+                let e0: f32 = v0[part];
+                c0 = c0 + e0;
+              }
+            }
+          }
+          for (var step: u32 = 4u; step > 0u; step /= 2u) {
+            let other_c0: f32 = subgroupShuffleXor(c0, step);
+            c0 = c0 + other_c0;
+          }
+          if (lane % 8 == 0) {
+            shared_float0[thread / 8] = c0;
+          }
+          workgroupBarrier();
+          c0 = shared_float0[(thread - lane) / 8];
+          for (var next: i32 = 1; next < 4; next += 1) {
+            let other_c0: f32 = shared_float0[(thread - lane) / 8 + next];
+            c0 = c0 + other_c0;
+          }
+          workgroupBarrier();
+          {
+            let e0: f32 = c0;
+            if (lane == 0) {
+              b2[g0] = e0;
+            }
+          }
+        }
+    "#]].assert_eq(&wgsl.kernel);
+    assert_eq!(wgsl::fault(&wgsl.text()), None);
+    // A workgroup that is no whole number of subgroups folds as one without.
+    let alone = Language::Wgsl { bindings: 31, subgroup: 2 * wgsl.threads };
+    assert_eq!(sources(&plan, alone)[0], sources(&plan, WGSL)[0]);
+}
+
 /// WebGPU has 65,535 groups on an axis: more take two, and those too many there do nothing.
 #[test]
 fn more_groups_than_an_axis_holds() {
@@ -349,7 +416,7 @@ fn more_groups_than_an_axis_holds() {
         "graph {\n  %0: f32[16777472,3] = input \"x\"\n  %1: f32[16777472,3] = exp(%0)\n  return %1 as \"y\"\n}",
     );
     let plan = planned(&graph.unwrap(), "-workers");
-    let wgsl = &sources(&plan, Language::Wgsl { bindings: 8 })[0];
+    let wgsl = &sources(&plan, Language::Wgsl { bindings: 8, subgroup: 0 })[0];
     let blocks = plan.buffers.iter().map(|b| b.len).max().unwrap().div_ceil(wgsl.threads);
     assert!(wgsl.groups[0] <= 65_535 && wgsl.groups[1] > 1, "{:?}", wgsl.groups);
     let excess = wgsl.groups.iter().product::<usize>() - blocks;

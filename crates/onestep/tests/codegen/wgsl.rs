@@ -7,7 +7,10 @@ use onestep::codegen::{Bound, Language, Source, Tiling, launches, print, print_t
 use onestep::plan::{KernelKind, Place, Plan};
 
 /// For a device that binds whatever is asked for.
-pub const WGSL: Language = Language::Wgsl { bindings: 31 };
+pub const WGSL: Language = Language::Wgsl { bindings: 31, subgroup: 0 };
+
+/// For one whose threads fold by subgroups of eight too.
+pub const BY_SUBGROUPS: Language = Language::Wgsl { bindings: 31, subgroup: 8 };
 
 /// The loop kernels and islands of a plan in a language.
 pub fn sources(plan: &Plan, language: Language) -> Vec<Source> {
@@ -23,13 +26,15 @@ pub fn tight(plan: &Plan) -> Vec<Source> {
     };
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
     let pairs = loops.zip(sources(plan, WGSL)).filter(|(_, s)| arena(s) > 1);
-    pairs.map(|(r, s)| print(plan, r, Language::Wgsl { bindings: s.bindings.len() - 1 }).unwrap()).collect()
+    pairs
+        .map(|(r, s)| print(plan, r, Language::Wgsl { bindings: s.bindings.len() - 1, subgroup: 0 }).unwrap())
+        .collect()
 }
 
 /// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one.
 pub fn tiles(plan: &Plan) -> Vec<Source> {
     let small = Tiling { multiprocessors: 4, shared_bytes: 16 << 10 };
-    let languages = [(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
+    let languages = [(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3, subgroup: 0 })];
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
     let printed =
         loops.flat_map(|r| languages.map(|(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
@@ -47,7 +52,7 @@ pub fn fault(text: &str) -> Option<String> {
         Ok(module) => module,
         Err(e) => return Some(e.emit_to_string(text)),
     };
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
     let info = match validator.validate(&module) {
         Ok(info) => info,
         Err(e) => return Some(e.emit_to_string(text)),

@@ -24,8 +24,13 @@ use crate::error::{Error, Result};
 /// Submissions that are under way before lists of commands wait for each other, to go out together: a submission costs
 /// the host as much as many kernels cost the device.
 const UNDER_WAY: usize = 2;
-/// Lists of commands that wait before the host waits for the device.
+/// Lists of commands that wait before the host waits for the device, and those that are worth a submission while the
+/// device still has another: from one to the next it rests for as long as some kernels take.
 const WAITING: usize = 16;
+const WORTH_SENDING: usize = 8;
+
+/// The environment variable that, where it is `off`, leaves steps to lists which wgpu encodes, as on Metal and DX12.
+const RECORD: &str = "ONESTEP_RECORD";
 
 /// Buffers that a kernel binds at most where the adapter has no less: some have no limit of their own, and then a layout
 /// of bindings has one.
@@ -131,7 +136,8 @@ impl Gpu {
         });
         let description = adapters::describe(&adapter, &info);
         let pipelines = Pipelines::of_user(&device, &info);
-        let vulkan = Vulkan::of(&device, &queue, &info).map(Arc::new);
+        let recorded = std::env::var_os(RECORD).is_none_or(|value| value != "off");
+        let vulkan = if recorded { Vulkan::of(&device, &queue, &info).map(Arc::new) } else { None };
         Ok(Gpu {
             pipelines,
             vulkan,
@@ -215,9 +221,10 @@ impl Gpu {
                 drop(line);
                 self.look(&ticket, full)?;
                 let mut line = self.line();
-                let before = line.under_way.len();
                 self.forget_done(&mut line, if full { oldest + 1 } else { 0 });
-                if line.under_way.len() < before && !line.ready.is_empty() {
+                let rests = line.under_way.is_empty();
+                let worth_it = line.under_way.len() < UNDER_WAY && line.ready.len() >= WORTH_SENDING;
+                if rests && !line.ready.is_empty() || worth_it {
                     self.send(&mut line);
                 }
             }
@@ -246,39 +253,39 @@ impl Gpu {
             // Who recorded them may be gone.
             return;
         }
-        let (mut encoded, mut below) = (Vec::new(), Vec::new());
-        while let Some(list) = lists.pop_front() {
-            match list {
-                List::Encoded(list) => encoded.push(list),
-                List::Recorded(list) => below.push(list),
-            }
-            let ends = !matches!(
-                (lists.front(), below.is_empty()),
-                (Some(List::Encoded(_)), true) | (Some(List::Recorded(_)), false)
-            );
-            if ends {
-                let ticket = match below.is_empty() {
-                    true => self.send_encoded(std::mem::take(&mut encoded)),
-                    false => self.send_recorded(std::mem::take(&mut below)),
-                };
-                if lists.is_empty() {
-                    line.under_way.extend(ticket.map(|ticket| (number, ticket)));
+        let mut ticket = None;
+        while let Some(first) = lists.front() {
+            let kind = std::mem::discriminant(first);
+            let others = lists.iter().position(|list| std::mem::discriminant(list) != kind);
+            let (mut encoded, mut below) = (Vec::new(), Vec::new());
+            for list in lists.drain(..others.unwrap_or(lists.len())) {
+                match list {
+                    List::Encoded(list) => encoded.push(list),
+                    List::Recorded(list) => below.push(list),
                 }
             }
+            ticket = match below.is_empty() {
+                true => Some(self.send_encoded(encoded)),
+                false => self.send_recorded(&below),
+            };
         }
+        line.under_way.extend(ticket.map(|ticket| (number, ticket)));
     }
 
-    fn send_encoded(&self, lists: Vec<CommandBuffer>) -> Option<Ticket> {
+    fn send_encoded(&self, lists: Vec<CommandBuffer>) -> Ticket {
+        if let Some(Err(e)) = self.vulkan.as_ref().map(|vulkan| vulkan.give_way()) {
+            self.faults.report(e.to_string());
+        }
         let index = self.queue.submit(lists);
         let sent = Arc::new(AtomicBool::new(false));
         let done = sent.clone();
         self.queue.on_submitted_work_done(move || done.store(true, Ordering::Release));
-        Some(Ticket::Encoded(index, sent))
+        Ticket::Encoded(index, sent)
     }
 
-    fn send_recorded(&self, lists: Vec<vulkan::List>) -> Option<Ticket> {
-        match self.vulkan.as_ref()?.submit(&lists) {
-            Ok(value) => Some(Ticket::Recorded(value)),
+    fn send_recorded(&self, lists: &[vulkan::List]) -> Option<Ticket> {
+        match self.vulkan.as_ref()?.submit(lists) {
+            Ok(count) => Some(Ticket::Recorded(count)),
             Err(e) => {
                 self.faults.report(e.to_string());
                 None

@@ -73,10 +73,14 @@ impl Wgpu {
     }
 
     fn new(found: adapters::Found) -> Result<Self> {
-        let gpu = Arc::new(Gpu::open(found)?);
+        Ok(Wgpu::of(Gpu::open(found)?))
+    }
+
+    fn of(gpu: Gpu) -> Self {
+        let gpu = Arc::new(gpu);
         let pool = Pool::new(GpuMemory(gpu.clone()), None);
         let (uploads, downloads, answers) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Wgpu(Arc::new(Shared { gpu, pool, uploads, downloads, answers })))
+        Wgpu(Arc::new(Shared { gpu, pool, uploads, downloads, answers }))
     }
 
     /// Every adapter that opens, best first.
@@ -100,8 +104,6 @@ impl Shared {
             DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => MULTIPROCESSORS[1],
             DeviceType::Cpu => MULTIPROCESSORS[2],
         };
-        let env = |name: &str, value: usize| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(value);
-        let multiprocessors = env("X_MP", multiprocessors);
         Tiling { multiprocessors, shared_bytes: limits.max_compute_workgroup_storage_size as usize }
     }
 
@@ -177,20 +179,19 @@ impl Backend for Wgpu {
     fn target(&self) -> Target {
         let Gpu { limits, info, .. } = &*self.0.gpu;
         let own_memory = info.device_type == DeviceType::DiscreteGpu;
-        let env = |name: &str, value: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(value);
         Target {
             name: "wgpu".into(),
             alignment: ALIGNMENT.max(limits.min_storage_buffer_offset_alignment as usize),
-            reduce_lanes: env("X_LANES", if own_memory { REDUCE_LANES } else { FEW_REDUCE_LANES } as u64) as usize,
+            reduce_lanes: if own_memory { REDUCE_LANES } else { FEW_REDUCE_LANES },
             epilogues: true,
             subgroup: SUBGROUP,
             workgroup: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) as usize,
             shared_bytes: limits.max_compute_workgroup_storage_size as usize,
             vector_bytes: 16,
-            island_work: env("X_ISLAND", ISLAND_WORK),
-            side_by_side: env("X_SIDE", 0) != 0,
+            island_work: ISLAND_WORK,
+            side_by_side: self.0.gpu.vulkan.is_some(),
             nest_work: u64::MAX,
-            tile_work: if self.0.has_tiles() { env("X_TILE", TILE_WORK) } else { 0 },
+            tile_work: if self.0.has_tiles() { TILE_WORK } else { 0 },
             bindings: self.0.gpu.bindings(),
             ..Target::default()
         }

@@ -81,7 +81,8 @@ impl Clock {
 
 impl Program {
     pub(super) fn new(shared: &Arc<Shared>, graph: &Graph, plan: &Plan, states: &[Memory]) -> Result<Self> {
-        let (language, tiling) = (Language::Wgsl { bindings: shared.gpu.bindings() }, shared.tiling());
+        let subgroup = shared.gpu.vulkan.as_ref().map_or(0, |vulkan| vulkan.subgroup());
+        let (language, tiling) = (Language::Wgsl { bindings: shared.gpu.bindings(), subgroup }, shared.tiling());
         let print = |kernels: &Range<usize>| match &plan.kernels[kernels.start].kind {
             KernelKind::Loop(_) => codegen::print_tiled(plan, kernels.clone(), tiling, language),
             KernelKind::Library(call) => Err(Error::unsupported(format!(

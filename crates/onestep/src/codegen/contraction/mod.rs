@@ -110,7 +110,7 @@ pub(super) fn print(
 ) -> Result<Vec<Source>> {
     let tongue: &dyn Tongue = match language {
         Language::Cuda => &CudaTiles,
-        Language::Wgsl { bindings } => &WgslTiles(Wgsl { bindings }),
+        Language::Wgsl { bindings, subgroup } => &WgslTiles(Wgsl { bindings, subgroup }),
     };
     printer::refuse_f64(plan, [nest].into_iter(), tongue.dialect())?;
     let (product, cut) = cut(plan, nest, product, tiling);

@@ -42,7 +42,7 @@ impl Tongue for WgslTiles {
         for (name, width, count) in &frame.lists {
             text.push_str(&format!("var<workgroup> {name}: array<array<i32, {width}>, {count}>;\n"));
         }
-        text + &wgsl::entry(frame.entry, frame.threads, true)
+        text + &wgsl::entry(frame.entry, frame.threads, true, false)
     }
 
     fn numbers(&self, frame: &TileFrame) -> Vec<String> {

@@ -8,7 +8,7 @@ use ash::vk;
 use wgpu::BufferBinding;
 use wgpu::hal::api;
 
-use super::{List, Vulkan, spirv};
+use super::{List, SHADER, Vulkan, spirv};
 use crate::backend::wgpu::gpu::{self, Gpu};
 use crate::codegen::Source;
 use crate::error::{Error, Result};
@@ -158,8 +158,8 @@ pub(in crate::backend::wgpu) struct Recording {
     step: List,
     /// The kernels one by one between notes of the time, from the first time on that somebody asks.
     timed: Option<(List, vk::QueryPool)>,
-    /// The number of the submission that the last run belongs to.
-    last: Option<u64>,
+    /// Whether a list of it was ever handed on.
+    submitted: bool,
 }
 
 impl Recording {
@@ -175,7 +175,7 @@ impl Recording {
         let commands = unsafe { vulkan.raw.create_command_pool(&info, None) };
         let commands = commands.map_err(|e| refused(gpu, "lists of commands", e))?;
         let (gpu, vulkan, step) = (gpu.clone(), vulkan.clone(), List(vk::CommandBuffer::null()));
-        let mut recording = Recording { gpu, vulkan, kernels, commands, step, timed: None, last: None };
+        let mut recording = Recording { gpu, vulkan, kernels, commands, step, timed: None, submitted: false };
         recording.step = recording.list(|list| {
             let highest = levels.iter().copied().max().unwrap_or(0);
             for level in 0..=highest {
@@ -191,8 +191,8 @@ impl Recording {
 
     /// Submits a run.
     pub(in crate::backend::wgpu) fn run(&mut self) -> Result<()> {
-        self.last = Some(self.gpu.submit(gpu::List::Recorded(self.step))?);
-        Ok(())
+        self.submitted = true;
+        self.gpu.submit(gpu::List::Recorded(self.step)).map(drop)
     }
 
     /// Runs the kernels one by one: the number of the first of the plan's kernels that each computes, and how long it
@@ -203,14 +203,13 @@ impl Recording {
             Some(timed) => timed,
             None => *self.timed.insert(self.record_timed()?),
         };
+        self.submitted = true;
         let number = self.gpu.submit(gpu::List::Recorded(list))?;
-        self.last = Some(number);
         self.gpu.wait_for(number)?;
         let mut noted = vec![0u64; self.kernels.len() + 1];
         // SAFETY: all times were noted by the submission that was waited for.
-        let read = unsafe {
-            self.vulkan.raw.get_query_pool_results(times, 0, &mut noted, vk::QueryResultFlags::TYPE_64)
-        };
+        let read =
+            unsafe { self.vulkan.raw.get_query_pool_results(times, 0, &mut noted, vk::QueryResultFlags::TYPE_64) };
         read.map_err(|e| refused(&self.gpu, "times", e))?;
         let took = |(kernel, pair): (&Kernel, &[u64])| {
             let ticks = pair.last().zip(pair.first()).map_or(0, |(end, start)| end.saturating_sub(*start));
@@ -245,53 +244,28 @@ impl Recording {
         Ok((list?, times))
     }
 
-    /// Records a list that sees all that was written before it, and whose own writes all after it see.
+    /// Records a list, which waits for lists of kernels before it.
     fn list(&self, commands: impl FnOnce(vk::CommandBuffer)) -> Result<List> {
-        let raw = &self.vulkan.raw;
-        let wanted = vk::CommandBufferAllocateInfo::default().command_pool(self.commands).command_buffer_count(1);
-        let again = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::SIMULTANEOUS_USE);
-        let all = vk::PipelineStageFlags::ALL_COMMANDS;
-        let shader = vk::PipelineStageFlags::COMPUTE_SHADER;
-        let outside = vk::AccessFlags::MEMORY_READ | vk::AccessFlags::MEMORY_WRITE;
-        // SAFETY: the pool is this recording's own, which nobody else records into meanwhile, and goes with it.
-        let recorded = unsafe {
-            raw.allocate_command_buffers(&wanted).and_then(|lists| {
-                let list = lists.first().copied().unwrap_or_default();
-                raw.begin_command_buffer(list, &again)?;
-                self.order(list, [all, shader], [vk::AccessFlags::MEMORY_WRITE, SHADER]);
-                commands(list);
-                self.order(list, [shader, all], [vk::AccessFlags::SHADER_WRITE, outside]);
-                raw.end_command_buffer(list)?;
-                Ok(List(list))
-            })
-        };
+        let recorded = self.vulkan.record(self.commands, |list| {
+            commands(list);
+            self.barrier(list);
+        });
         recorded.map_err(|e| refused(&self.gpu, "a list of commands", e))
     }
 
     /// Makes the kernels behind it wait for those before it.
     fn barrier(&self, list: vk::CommandBuffer) {
-        let shader = vk::PipelineStageFlags::COMPUTE_SHADER;
-        self.order(list, [shader, shader], [vk::AccessFlags::SHADER_WRITE, SHADER]);
-    }
-
-    /// Makes what comes later wait: of both stages and what they do with memory, first those waited for.
-    fn order(&self, list: vk::CommandBuffer, stages: [vk::PipelineStageFlags; 2], memory: [vk::AccessFlags; 2]) {
-        let memory = [vk::MemoryBarrier::default().src_access_mask(memory[0]).dst_access_mask(memory[1])];
-        let dependency = vk::DependencyFlags::empty();
-        // SAFETY: the list is being recorded.
-        unsafe { self.vulkan.raw.cmd_pipeline_barrier(list, stages[0], stages[1], dependency, &memory, &[], &[]) };
+        let kernels = (vk::PipelineStageFlags::COMPUTE_SHADER, SHADER);
+        self.vulkan.order(list, (kernels.0, vk::AccessFlags::SHADER_WRITE), kernels);
     }
 }
 
-/// What kernels do with memory.
-const SHADER: vk::AccessFlags =
-    vk::AccessFlags::from_raw(vk::AccessFlags::SHADER_READ.as_raw() | vk::AccessFlags::SHADER_WRITE.as_raw());
-
 impl Drop for Recording {
     fn drop(&mut self) {
-        if let Some(last) = self.last {
-            // What a failed device still does is not to be waited for.
-            let _ = self.gpu.wait_for(last);
+        if self.submitted {
+            // What a failed device still does is not to be waited for; nothing of this waits to be submitted then.
+            let _ = self.gpu.flush();
+            let _ = self.vulkan.wait_for_all();
         }
         let raw = &self.vulkan.raw;
         // SAFETY: all that was submitted is done, or the device is lost.
