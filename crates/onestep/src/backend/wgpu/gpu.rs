@@ -24,8 +24,8 @@ use crate::error::{Error, Result};
 /// Submissions that are under way before lists of commands wait for each other, to go out together: a submission costs
 /// the host as much as many kernels cost the device.
 const UNDER_WAY: usize = 2;
-/// Lists of commands that wait before the host waits for the device, and those that are worth a submission while the
-/// device still has another: from one to the next it rests for as long as some kernels take.
+/// Lists of commands that wait before the host waits for the device, and recorded ones that are worth a submission while
+/// the device still has another: from one to the next it rests for as long as some kernels take.
 const WAITING: usize = 16;
 const WORTH_SENDING: usize = 8;
 
@@ -223,7 +223,9 @@ impl Gpu {
                 let mut line = self.line();
                 self.forget_done(&mut line, if full { oldest + 1 } else { 0 });
                 let rests = line.under_way.is_empty();
-                let worth_it = line.under_way.len() < UNDER_WAY && line.ready.len() >= WORTH_SENDING;
+                // Copies do not wait for company: somebody waits for their slots.
+                let copies = line.ready.iter().any(|list| matches!(list, List::Encoded(_)));
+                let worth_it = line.under_way.len() < UNDER_WAY && (copies || line.ready.len() >= WORTH_SENDING);
                 if rests && !line.ready.is_empty() || worth_it {
                     self.send(&mut line);
                 }
