@@ -5,6 +5,7 @@ mod cache;
 pub mod cpu;
 #[cfg(not(target_os = "macos"))]
 pub mod cuda;
+mod hazards;
 mod host;
 pub mod memory;
 mod pooled;

@@ -30,13 +30,16 @@ use dialect::Dialect;
 pub enum Language {
     /// CUDA C++ without headers; warps have 32 lanes.
     Cuda,
-    /// WGSL without extensions.
+    /// WGSL, without extensions but for what `subgroup` asks.
     Wgsl {
         /// Storage buffers that a kernel may bind on the device. A kernel that needs more binds the arena as
         /// one.
         bindings: usize,
         /// Bytes that a binding may have on the device. What is larger is bound as several.
         binding_bytes: usize,
+        /// Threads of every subgroup (a power of two), which then exchange what they fold; 0 where that is not
+        /// known or not possible, and threads fold through shared memory alone.
+        subgroup: usize,
     },
 }
 
@@ -131,9 +134,7 @@ fn tiled<'a>(plan: &'a Plan, kernels: &Range<usize>) -> Option<(&'a LoopKernel, 
 pub fn print(plan: &Plan, kernels: Range<usize>, language: Language) -> Result<Source> {
     let dialect: &dyn Dialect = match &language {
         Language::Cuda => &cuda::Cuda,
-        Language::Wgsl { bindings, binding_bytes } => {
-            &wgsl::Wgsl { bindings: *bindings, binding_bytes: *binding_bytes }
-        }
+        &Language::Wgsl { bindings, binding_bytes, subgroup } => &wgsl::Wgsl { bindings, binding_bytes, subgroup },
     };
     let place = || match kernels.len() {
         1 => format!("kernel k{}", kernels.start),

@@ -1,7 +1,8 @@
-//! WGSL, for every adapter wgpu finds: core language only, no extensions. It has no 64-bit integers, and no
-//! elements of less than 32 bits: bf16, f16, u8 and bool lie packed in words, are widened when loaded and
-//! rounded when stored. A thread that stores a part of a word does so atomically; kernels over many elements
-//! store whole words. Compilers may assume that there are no NaN and infinities, so both are made from bits.
+//! WGSL, for every adapter wgpu finds: core language only, but for shuffles where it is told how large subgroups are.
+//! It has no 64-bit integers, and no elements of less than 32 bits: bf16, f16, u8 and bool lie packed in words, are
+//! widened when loaded and rounded when stored. A thread that stores a part of a word does so atomically; kernels over
+//! many elements store whole words. Compilers may assume that there are no NaN and infinities, so both are made from
+//! bits.
 
 use super::bindings::{Binding, Rules, Slot, Storage, WINDOW_ALIGNMENT};
 use super::dialect::{Dialect, Frame, Partial, Scalar, Shared, saturated, shared_name};
@@ -14,6 +15,59 @@ pub(super) struct Wgsl {
     pub bindings: usize,
     /// Bytes that a binding may have.
     pub binding_bytes: usize,
+    /// Threads of a subgroup that exchange values; 0: none do.
+    pub subgroup: usize,
+}
+
+/// What gives a thread the value of another of its subgroup.
+const SHUFFLE: &str = "subgroupShuffleXor";
+
+impl Wgsl {
+    /// Whether the threads of a workgroup fold by subgroups.
+    fn folds_by_subgroups(&self, threads: usize) -> bool {
+        self.subgroup > 1 && threads.is_multiple_of(self.subgroup)
+    }
+
+    /// Folds over workers whose subgroups fold first, by pairs at half the distance in each round; then all add up what
+    /// the subgroups have, in order.
+    fn fold_by_subgroups(
+        &self,
+        lanes: usize,
+        partials: &[Partial],
+        merge: &dyn Fn(&[String]) -> Vec<String>,
+    ) -> Vec<String> {
+        let size = self.subgroup;
+        let others: Vec<String> = partials.iter().map(|p| format!("other_{}", p.name)).collect();
+        let merged = || merge(&others).into_iter().map(|line| format!("  {line}"));
+        let mut lines = vec![format!("for (var step: u32 = {}u; step > 0u; step /= 2u) {{", lanes.min(size) / 2)];
+        for (p, other) in partials.iter().zip(&others) {
+            let given = match p.ty {
+                Scalar::Bool => format!("{SHUFFLE}(select(0u, 1u, {}), step) != 0u", p.name),
+                _ => format!("{SHUFFLE}({}, step)", p.name),
+            };
+            lines.push(format!("  let {other}: {} = {given};", self.ty(p.ty, false)));
+        }
+        lines.extend(merged());
+        lines.push("}".into());
+        if lanes > size {
+            let name = |i: usize| shared_name(&Shared { ty: partials[i].ty, number: i });
+            lines.push(format!("if (lane % {size} == 0) {{"));
+            lines
+                .extend((0..partials.len()).map(|i| format!("  {}[thread / {size}] = {};", name(i), partials[i].name)));
+            lines.push("}".into());
+            lines.push("workgroupBarrier();".into());
+            let first = format!("(thread - lane) / {size}");
+            lines.extend((0..partials.len()).map(|i| format!("{} = {}[{first}];", partials[i].name, name(i))));
+            lines.push(format!("for (var next: i32 = 1; next < {}; next += 1) {{", lanes / size));
+            for (i, other) in others.iter().enumerate() {
+                lines.push(format!("  let {other}: {} = {}[{first} + next];", self.ty(partials[i].ty, false), name(i)));
+            }
+            lines.extend(merged());
+            lines.push("}".into());
+            lines.push("workgroupBarrier();".into());
+        }
+        lines
+    }
 }
 
 impl Dialect for Wgsl {
@@ -50,9 +104,15 @@ impl Dialect for Wgsl {
             text.push_str(&format!("var<workgroup> {name}: array<{ty}, {}>;\n", frame.shared_len));
         }
         let uses_block = frame.body.contains("block");
-        let group: &[&str] = if uses_block { &["@builtin(workgroup_id) group_id: vec3<u32>"] } else { &[] };
-        text.push_str(&entry(frame.entry, frame.threads, group));
-        text.push_str("  let thread: i32 = i32(local);\n");
+        let shuffles = frame.body.contains(SHUFFLE);
+        let mut numbers = if uses_block { vec![GROUP] } else { Vec::new() };
+        numbers.extend(if shuffles { &[SUBGROUP, WITHIN][..] } else { &[LOCAL] });
+        text.push_str(&entry(frame.entry, frame.threads, &numbers));
+        // Which threads are a subgroup is the device's choice.
+        text.push_str(&match shuffles {
+            true => format!("  let thread: i32 = i32(subgroup * {}u + within);\n", self.subgroup),
+            false => "  let thread: i32 = i32(local);\n".into(),
+        });
         if uses_block {
             text.push_str(&format!("  {}\n", block(frame.groups)));
         }
@@ -292,10 +352,15 @@ impl Dialect for Wgsl {
     }
 
     fn shared_len(&self, workers: Workers, threads: usize) -> usize {
-        if workers.are_alone() { 0 } else { threads }
+        match workers {
+            Workers::Thread | Workers::Tiles | Workers::MatrixTiles => 0,
+            _ if !self.folds_by_subgroups(threads) => threads,
+            Workers::Warp(lanes) if lanes <= self.subgroup => 0,
+            Workers::Warp(_) | Workers::Block => threads / self.subgroup,
+        }
     }
 
-    /// Pairs at half the distance in each round, through shared memory: subgroups differ in size and order.
+    /// Pairs at half the distance in each round: through shared memory, where subgroups may differ in size and order.
     fn fold(
         &self,
         workers: Workers,
@@ -308,6 +373,9 @@ impl Dialect for Wgsl {
             Workers::Warp(lanes) => lanes,
             Workers::Block => threads,
         };
+        if self.folds_by_subgroups(threads) {
+            return self.fold_by_subgroups(lanes, partials, merge);
+        }
         let shared: Vec<String> =
             partials.iter().enumerate().map(|(number, p)| shared_name(&Shared { ty: p.ty, number })).collect();
         let others: Vec<String> = partials.iter().map(|p| format!("other_{}", p.name)).collect();
@@ -393,12 +461,15 @@ fn reaching(slot: &Slot, each: usize, count: usize) -> String {
     text
 }
 
-/// The line that opens a kernel, with the numbers that it uses besides its thread's.
+/// What a kernel is told when it runs: the number of its workgroup; that of its thread, or of the subgroup and within it.
+pub(super) const GROUP: &str = "@builtin(workgroup_id) group_id: vec3<u32>";
+pub(super) const LOCAL: &str = "@builtin(local_invocation_index) local: u32";
+pub(super) const SUBGROUP: &str = "@builtin(subgroup_id) subgroup: u32";
+const WITHIN: &str = "@builtin(subgroup_invocation_id) within: u32";
+
+/// The line that opens a kernel, with the numbers that it uses.
 pub(super) fn entry(name: &str, threads: usize, numbers: &[&str]) -> String {
-    let numbers: String = numbers.iter().map(|number| format!("{number}, ")).collect();
-    format!(
-        "\n@compute @workgroup_size({threads})\nfn {name}({numbers}@builtin(local_invocation_index) local: u32) {{\n"
-    )
+    format!("\n@compute @workgroup_size({threads})\nfn {name}({}) {{\n", numbers.join(", "))
 }
 
 /// The line that declares the workgroup's number.

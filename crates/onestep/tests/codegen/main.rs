@@ -14,7 +14,7 @@ use onestep::ir::Graph;
 use onestep::plan::{Place, Plan};
 use onestep::testing::{OpCase, op_cases};
 use programs::{planned, planned_in_tf32};
-use wgsl::{WGSL, sources};
+use wgsl::{BY_SUBGROUPS, WGSL, WINDOWS, sources};
 
 /// With islands, and without them.
 const SWITCHES: [&str; 2] = ["", "-islands"];
@@ -53,23 +53,28 @@ fn folder() -> PathBuf {
 
 #[test]
 fn naga_accepts_all_wgsl() {
-    let (mut wrong, mut count, mut joined, mut several) = (Vec::new(), 0, 0, 0);
+    let (mut wrong, mut count, mut joined, mut folding, mut several) = (Vec::new(), 0, 0, 0, 0);
     for job in jobs(&[SWITCHES.as_slice(), &["-fuse,-islands"]].concat()) {
         let tight = wgsl::tight(&job.plan);
         joined += tight.len();
-        let mut windows = sources(&job.plan, wgsl::WINDOWS);
+        let mut windows = sources(&job.plan, WINDOWS);
         windows.retain(|source| source.bindings.iter().any(|b| b.window.is_some()));
         several += windows.len();
-        for source in sources(&job.plan, WGSL).into_iter().chain(tight).chain(windows) {
+        let by_subgroups = sources(&job.plan, BY_SUBGROUPS).into_iter().filter(|s| s.kernel.contains("subgroup"));
+        for source in sources(&job.plan, WGSL).into_iter().chain(tight).chain(windows).chain(by_subgroups) {
             let text = source.text();
             count += 1;
+            folding += usize::from(text.contains("subgroup"));
             if let Some(fault) = wgsl::fault(&text) {
                 wrong.push(format!("{} {}\n{fault}\n{text}", job.case.name, source.entry));
             }
         }
     }
-    println!("{count} kernels, {joined} of them with the arena as one, {several} with buffers bound as several");
-    assert!(count > 3000 && joined > 100 && several > 100);
+    println!(
+        "{count} kernels, {joined} of them with the arena as one, {several} with buffers bound as several, {folding} that \
+         fold by subgroups"
+    );
+    assert!(count > 3000 && joined > 100 && several > 100 && folding > 100);
     assert!(wrong.is_empty(), "{} kernels are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
 }
 
@@ -370,7 +375,7 @@ fn buffers_that_share_memory() {
 fn buffers_beyond_a_binding() {
     let graph = "graph {\n  %0: f32[300] = input \"x\"\n  %1: f32[300] = sqrt(%0)\n  return %1 as \"y\"\n}";
     let plan = planned(&Graph::parse(graph).unwrap(), "-workers");
-    let wgsl = &sources(&plan, wgsl::WINDOWS)[0];
+    let wgsl = &sources(&plan, WINDOWS)[0];
     expect![[r#"
         @group(0) @binding(0) var<storage, read> b0_0: array<f32>;
         @group(0) @binding(1) var<storage, read> b0_1: array<f32>;
@@ -406,6 +411,71 @@ fn buffers_beyond_a_binding() {
     let windows: Vec<_> = wgsl.bindings.iter().map(|binding| binding.window).collect();
     assert_eq!(windows, [Some((0, 1024)), Some((1024, 1200)), Some((0, 1024)), Some((1024, 1200))]);
     assert_eq!(wgsl::fault(&wgsl.text()), None);
+}
+
+/// Within a subgroup by shuffles; subgroups through shared memory, in order.
+#[test]
+fn folds_by_subgroups() {
+    let graph = "graph {\n  %0: f32[4,96] = input \"x\"\n  %1: f32[4] = sum(%0) {axes=[1]}\n  return %1 as \"y\"\n}";
+    let plan = planned(&Graph::parse(graph).unwrap(), "");
+    let wgsl = &sources(&plan, BY_SUBGROUPS)[0];
+    expect![[r#"
+        @group(0) @binding(0) var<storage, read> b0: array<vec2<f32>>;
+        @group(0) @binding(1) var<storage, read_write> b2: array<f32>;
+        var<workgroup> shared_float0: array<f32, 16>;
+
+        @compute @workgroup_size(128)
+        fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) within: u32) {
+          let thread: i32 = i32(subgroup * 8u + within);
+          let block: i32 = i32(group_id.x);
+          let lane: i32 = thread % 32;
+          let item: i32 = block * 4 + thread / 32;
+          let g0: i32 = item;
+          var c0: f32 = 0.0f;
+          {
+            for (var row: i32 = lane; row < 48; row += 32) {
+              let r0_first: i32 = row * 2;
+              let v0: vec2<f32> = b0[(96 * g0 + r0_first) / 2];
+              {
+                const part: i32 = 0;
+                let r0: i32 = r0_first + part;
+                let e0: f32 = v0[part];
+                c0 = c0 + e0;
+              }
+              {
+                const part: i32 = 1;
+                let r0: i32 = r0_first + part;
+                let e0: f32 = v0[part];
+                c0 = c0 + e0;
+              }
+            }
+          }
+          for (var step: u32 = 4u; step > 0u; step /= 2u) {
+            let other_c0: f32 = subgroupShuffleXor(c0, step);
+            c0 = c0 + other_c0;
+          }
+          if (lane % 8 == 0) {
+            shared_float0[thread / 8] = c0;
+          }
+          workgroupBarrier();
+          c0 = shared_float0[(thread - lane) / 8];
+          for (var next: i32 = 1; next < 4; next += 1) {
+            let other_c0: f32 = shared_float0[(thread - lane) / 8 + next];
+            c0 = c0 + other_c0;
+          }
+          workgroupBarrier();
+          {
+            let e0: f32 = c0;
+            if (lane == 0) {
+              b2[g0] = e0;
+            }
+          }
+        }
+    "#]].assert_eq(&wgsl.kernel);
+    assert_eq!(wgsl::fault(&wgsl.text()), None);
+    // A workgroup that is no whole number of subgroups folds as one without.
+    let alone = wgsl::folding_by(2 * wgsl.threads);
+    assert_eq!(sources(&plan, alone)[0], sources(&plan, WGSL)[0]);
 }
 
 /// WebGPU has 65,535 groups on an axis: more take two, and those too many there do nothing.

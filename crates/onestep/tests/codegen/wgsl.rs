@@ -10,9 +10,20 @@ use onestep::plan::{KernelKind, Place, Plan};
 /// For a device that binds whatever is asked for.
 pub const WGSL: Language = wgsl(31);
 
+/// For one whose threads fold by subgroups of eight too.
+pub const BY_SUBGROUPS: Language = folding_by(8);
+
+/// For one whose bindings hold little.
+pub const WINDOWS: Language = Language::Wgsl { bindings: 1 << 16, binding_bytes: 1 << 10, subgroup: 0 };
+
 /// WGSL for a device with so many bindings of any size.
 pub const fn wgsl(bindings: usize) -> Language {
-    Language::Wgsl { bindings, binding_bytes: 1 << 31 }
+    Language::Wgsl { bindings, binding_bytes: 1 << 31, subgroup: 0 }
+}
+
+/// WGSL for a device whose threads fold by subgroups of a size.
+pub const fn folding_by(subgroup: usize) -> Language {
+    Language::Wgsl { bindings: 31, binding_bytes: 1 << 31, subgroup }
 }
 
 /// The loop kernels and islands of a plan in a language.
@@ -31,9 +42,6 @@ pub fn tight(plan: &Plan) -> Vec<Source> {
     let pairs = loops.zip(sources(plan, WGSL)).filter(|(_, s)| arena(s) > 1);
     pairs.map(|(r, s)| print(plan, r, wgsl(s.bindings.len() - 1)).unwrap()).collect()
 }
-
-/// WGSL for a device whose bindings hold little.
-pub const WINDOWS: Language = Language::Wgsl { bindings: 1 << 16, binding_bytes: 1 << 10 };
 
 /// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one; and
 /// by each tile that is measured, whatever their extents.
@@ -60,7 +68,7 @@ pub fn fault(text: &str) -> Option<String> {
             let halves = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
             Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP | halves
         }
-        false => Capabilities::empty(),
+        false => Capabilities::SUBGROUP,
     };
     let mut reader = Frontend::new_with_options(Options { parse_doc_comments: false, capabilities });
     let module = match reader.parse(text) {

@@ -6,7 +6,6 @@ mod blas;
 mod compiler;
 mod dnn;
 mod driver;
-mod hazards;
 mod lend;
 mod peaks;
 mod program;

@@ -93,7 +93,7 @@ fn measure(shared: &Shared, memory: &Buffers, variants: &[Variant]) -> Result<Op
     let compiled = side_by_side(variants, |variant| {
         let launches = variant.sources.iter().map(|source| {
             let bytes = variant.scratch_bytes;
-            let part = Part { source: source.clone(), kernel: 0, scratch: Some((scratch.clone(), bytes)) };
+            let part = Part { source: source.clone(), kernels: 0..1, scratch: Some((scratch.clone(), bytes)) };
             let own =
                 memory.bound(&shared.gpu, &part)?.into_iter().zip(&source.bindings).map(
                     |(bound, binding)| match binding.access {

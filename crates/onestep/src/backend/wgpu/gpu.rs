@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -16,14 +16,21 @@ use wgpu::{
 use super::adapters::{self, Found};
 use super::memory::in_words;
 use super::pipelines::Pipelines;
+use super::vulkan::{self, Vulkan};
 use crate::backend::memory::Size;
+use crate::codegen::Source;
 use crate::error::{Error, Result};
 
 /// Submissions that are under way before lists of commands wait for each other, to go out together: a submission costs
 /// the host as much as many kernels cost the device.
 const UNDER_WAY: usize = 2;
-/// Lists of commands that wait before the host waits for the device.
+/// Lists of commands that wait before the host waits for the device, and recorded ones that are worth a submission while
+/// the device still has another: from one to the next it rests for as long as some kernels take.
 const WAITING: usize = 16;
+const WORTH_SENDING: usize = 8;
+
+/// The environment variable that, where it is `off`, leaves steps to lists which wgpu encodes, as on Metal and DX12.
+const RECORD: &str = "ONESTEP_RECORD";
 
 /// Buffers that a kernel binds at most where the adapter has no less: some have no limit of their own, and then a layout
 /// of bindings has one.
@@ -43,23 +50,41 @@ pub(super) struct Gpu {
     pub(super) device: wgpu::Device,
     queue: wgpu::Queue,
     line: Mutex<Line>,
-    /// Submissions that are known to be done: those of lower numbers.
-    done: Arc<AtomicU64>,
     faults: Arc<Faults>,
     pub(super) pipelines: Pipelines,
+    /// What is below, where that is Vulkan and recorded lists can be submitted to it.
+    pub(super) vulkan: Option<Arc<Vulkan>>,
+}
+
+/// A list of commands.
+pub(super) enum List {
+    /// Encoded by wgpu, to be submitted once.
+    Encoded(CommandBuffer),
+    /// Recorded below wgpu.
+    Recorded(vulkan::List),
+}
+
+/// What tells the end of a submission.
+#[derive(Clone)]
+enum Ticket {
+    /// With whether it is known to have come.
+    Encoded(SubmissionIndex, Arc<AtomicBool>),
+    /// The count of Vulkan's submissions.
+    Recorded(u64),
 }
 
 /// What goes to the queue, in order.
 #[derive(Default)]
 struct Line {
     /// Lists of commands that go out together, or when somebody waits for them.
-    ready: Vec<CommandBuffer>,
+    ready: Vec<List>,
     /// Copies behind these that go out with them.
     recorded: Option<CommandEncoder>,
-    /// The number of submissions so far: what is ready or recorded now belongs to the one of this number.
+    /// The number of submissions so far: what is ready or recorded now belongs to the one of this number, which is
+    /// several of the queue's where lists of both kinds go out.
     next: u64,
-    /// Submissions that may be under way, with their numbers.
-    under_way: VecDeque<(u64, SubmissionIndex)>,
+    /// Submissions that may be under way, with their numbers and what tells the end of the last of them.
+    under_way: VecDeque<(u64, Ticket)>,
 }
 
 /// What the device reported outside of a call that asked.
@@ -123,8 +148,11 @@ impl Gpu {
         });
         let description = adapters::describe(&adapter, &info);
         let pipelines = Pipelines::of_user(&device, &info);
+        let recorded = std::env::var_os(RECORD).is_none_or(|value| value != "off");
+        let vulkan = if recorded { Vulkan::of(&device, &queue, &info).map(Arc::new) } else { None };
         Ok(Gpu {
             pipelines,
+            vulkan,
             name,
             description,
             info,
@@ -134,7 +162,6 @@ impl Gpu {
             device,
             queue,
             line: Mutex::default(),
-            done: Arc::default(),
             faults,
         })
     }
@@ -190,34 +217,35 @@ impl Gpu {
         Ok(line.next)
     }
 
-    /// Adds a list of commands behind all others. It goes out at once where the device has little to do, else together
-    /// with those that come after it, or when somebody waits for it. Waits only where very many have come together.
-    pub(super) fn submit(&self, commands: CommandBuffer) -> Result<()> {
+    /// Adds a list of commands behind all others; the number of the submission that it belongs to. It goes out at once
+    /// where the device has little to do, else together with those that come after it, or when somebody waits for it.
+    /// Waits only where very many have come together.
+    pub(super) fn submit(&self, list: List) -> Result<u64> {
+        self.check()?;
         let mut line = self.line();
-        let recorded = line.recorded.take().map(CommandEncoder::finish);
-        line.ready.extend(recorded.into_iter().chain([commands]));
-        let busy = line.under_way.len() >= UNDER_WAY;
+        let recorded = line.recorded.take().map(|encoder| List::Encoded(encoder.finish()));
+        line.ready.extend(recorded.into_iter().chain([list]));
+        let number = line.next;
         let full = line.ready.len() >= WAITING;
-        if !busy {
-            self.send(&mut line);
-        }
-        let oldest = line.under_way.front().filter(|_| busy).cloned();
-        drop(line);
-        if let Some((number, index)) = oldest {
-            if full {
-                self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?;
-            } else {
-                self.poll(PollType::Poll)?;
-            }
-            let mut line = self.line();
-            let before = line.under_way.len();
-            let done = if full { number + 1 } else { 0 }.max(self.done.load(Ordering::Acquire));
-            Gpu::forget_done(&mut line, done);
-            if line.under_way.len() < before && !line.ready.is_empty() {
-                self.send(&mut line);
+        let oldest = line.under_way.front().filter(|_| line.under_way.len() >= UNDER_WAY).cloned();
+        match oldest {
+            None => self.send(&mut line),
+            Some((oldest, ticket)) => {
+                drop(line);
+                self.look(&ticket, full)?;
+                let mut line = self.line();
+                self.forget_done(&mut line, if full { oldest + 1 } else { 0 });
+                let rests = line.under_way.is_empty();
+                // Copies do not wait for company: somebody waits for their slots.
+                let copies = line.ready.iter().any(|list| matches!(list, List::Encoded(_)));
+                let worth_it = line.under_way.len() < UNDER_WAY && (copies || line.ready.len() >= WORTH_SENDING);
+                if rests && !line.ready.is_empty() || worth_it {
+                    self.send(&mut line);
+                }
             }
         }
-        self.check()
+        self.check()?;
+        Ok(number)
     }
 
     /// Submits all that waits.
@@ -230,21 +258,83 @@ impl Gpu {
         self.check()
     }
 
+    /// Submits all that waits, lists of a kind that follow each other together.
     fn send(&self, line: &mut Line) {
-        let recorded = line.recorded.take().map(CommandEncoder::finish);
-        let index = self.queue.submit(line.ready.drain(..).chain(recorded));
-        let (done, number) = (self.done.clone(), line.next);
-        self.queue.on_submitted_work_done(move || {
-            done.fetch_max(number + 1, Ordering::AcqRel);
-        });
-        line.under_way.push_back((number, index));
+        let recorded = line.recorded.take().map(|encoder| List::Encoded(encoder.finish()));
+        let mut lists = line.ready.drain(..).chain(recorded).collect::<VecDeque<_>>();
+        let number = line.next;
         line.next += 1;
+        if self.faults.any.load(Ordering::Acquire) {
+            // Who recorded them may be gone.
+            return;
+        }
+        let mut ticket = None;
+        while let Some(first) = lists.front() {
+            let kind = std::mem::discriminant(first);
+            let others = lists.iter().position(|list| std::mem::discriminant(list) != kind);
+            let (mut encoded, mut below) = (Vec::new(), Vec::new());
+            for list in lists.drain(..others.unwrap_or(lists.len())) {
+                match list {
+                    List::Encoded(list) => encoded.push(list),
+                    List::Recorded(list) => below.push(list),
+                }
+            }
+            ticket = match below.is_empty() {
+                true => Some(self.send_encoded(encoded)),
+                false => self.send_recorded(&below),
+            };
+        }
+        line.under_way.extend(ticket.map(|ticket| (number, ticket)));
     }
 
-    /// Takes submissions below a number from what is under way.
-    fn forget_done(line: &mut Line, done: u64) {
-        while line.under_way.front().is_some_and(|(number, _)| *number < done) {
+    fn send_encoded(&self, lists: Vec<CommandBuffer>) -> Ticket {
+        if let Some(Err(e)) = self.vulkan.as_ref().map(|vulkan| vulkan.give_way()) {
+            self.faults.report(e.to_string());
+        }
+        let index = self.queue.submit(lists);
+        let sent = Arc::new(AtomicBool::new(false));
+        let done = sent.clone();
+        self.queue.on_submitted_work_done(move || done.store(true, Ordering::Release));
+        Ticket::Encoded(index, sent)
+    }
+
+    fn send_recorded(&self, lists: &[vulkan::List]) -> Option<Ticket> {
+        match self.vulkan.as_ref()?.submit(lists) {
+            Ok(count) => Some(Ticket::Recorded(count)),
+            Err(e) => {
+                self.faults.report(e.to_string());
+                None
+            }
+        }
+    }
+
+    /// Whether a submission is known to be done.
+    fn is_done(&self, ticket: &Ticket) -> bool {
+        match ticket {
+            Ticket::Encoded(_, done) => done.load(Ordering::Acquire),
+            Ticket::Recorded(value) => self.vulkan.as_ref().is_some_and(|v| v.done().is_ok_and(|done| done >= *value)),
+        }
+    }
+
+    /// Takes what is done from what is under way: submissions below a number, and those that are seen to be.
+    fn forget_done(&self, line: &mut Line, below: u64) {
+        while line.under_way.front().is_some_and(|(number, ticket)| *number < below || self.is_done(ticket)) {
             line.under_way.pop_front();
+        }
+    }
+
+    /// Waits for a submission, or lets wgpu see how far the device is.
+    fn look(&self, ticket: &Ticket, wait: bool) -> Result<()> {
+        match (ticket, &self.vulkan) {
+            (Ticket::Encoded(index, _), _) if wait => {
+                self.poll(PollType::Wait { submission_index: Some(index.clone()), timeout: None })
+            }
+            (Ticket::Recorded(value), Some(vulkan)) if wait => vulkan.wait(*value).or_else(|e| {
+                self.faults.report(e.to_string());
+                self.check()
+            }),
+            (Ticket::Recorded(_), _) => Ok(()),
+            (Ticket::Encoded(..), _) => self.poll(PollType::Poll),
         }
     }
 
@@ -255,13 +345,14 @@ impl Gpu {
             self.send(&mut line);
         }
         // What is not under way any more was waited for.
-        let index = line.under_way.iter().rfind(|(n, _)| *n <= number).map(|(_, index)| index.clone());
+        let ticket = line.under_way.iter().rfind(|(n, _)| *n <= number).map(|(_, ticket)| ticket.clone());
         drop(line);
-        match index {
-            Some(index) => self.poll(PollType::Wait { submission_index: Some(index), timeout: None })?,
-            None => self.poll(PollType::Poll)?,
+        if let Some(ticket) = ticket {
+            self.look(&ticket, true)?;
         }
-        Gpu::forget_done(&mut self.line(), number + 1);
+        // Whatever is mapped for the host is so when wgpu sees it.
+        self.poll(PollType::Poll)?;
+        self.forget_done(&mut self.line(), number + 1);
         Ok(())
     }
 
@@ -279,9 +370,10 @@ impl Gpu {
     pub(super) fn wait(&self) -> Result<()> {
         self.flush()?;
         let last = self.line().next;
-        self.poll(PollType::wait_indefinitely())?;
-        Gpu::forget_done(&mut self.line(), last);
-        Ok(())
+        if let Some(last) = last.checked_sub(1) {
+            self.wait_for(last)?;
+        }
+        self.poll(PollType::wait_indefinitely())
     }
 
     fn poll(&self, how: PollType) -> Result<()> {
@@ -317,6 +409,20 @@ impl Gpu {
             self.name,
             Size(most as usize)
         )))
+    }
+
+    /// The workgroups of a kernel, where there may be so many.
+    pub(super) fn groups(&self, source: &Source) -> Result<[u32; 3]> {
+        let most = self.limits.max_compute_workgroups_per_dimension;
+        let groups = source.groups.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        match groups.iter().all(|&n| n <= most) {
+            true => Ok(groups),
+            false => Err(Error::unsupported(format!(
+                "takes {:?} groups of threads, but {} has at most {most} on an axis; make the batch or the tensors \
+                 smaller",
+                source.groups, self.name
+            ))),
+        }
     }
 
     /// Nanoseconds of a tick of its clock.

@@ -11,6 +11,11 @@ mod program;
 mod step;
 #[cfg(test)]
 mod tests;
+#[cfg(not(target_os = "macos"))]
+mod vulkan;
+#[cfg(target_os = "macos")]
+#[path = "vulkan/absent.rs"]
+mod vulkan;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -191,6 +196,7 @@ impl Backend for Wgpu {
             shared_bytes: limits.max_compute_workgroup_storage_size as usize,
             vector_bytes: 16,
             island_work: ISLAND_WORK,
+            side_by_side: self.0.gpu.vulkan.is_some(),
             nest_work: u64::MAX,
             tile_work: if self.0.has_tiles() { TILE_WORK } else { 0 },
             bindings: self.0.gpu.bindings(),

@@ -9,7 +9,7 @@ use wgpu::{AdapterInfo, Device, Features, PipelineCache, PipelineCacheDescriptor
 use crate::backend::cache::Cache;
 
 /// The most bytes that are kept: what programs once needed is never taken out.
-const MOST_BYTES: usize = 64 << 20;
+pub(super) const MOST_BYTES: usize = 64 << 20;
 
 /// What a device has compiled; kept when it goes.
 pub(super) struct Pipelines {

@@ -13,24 +13,28 @@ use wgpu::{
 };
 
 use super::Shared;
-use super::gpu::Gpu;
+use super::gpu::{Gpu, List};
 use super::memory::{GpuMemory, in_words};
 use super::step::{Launch, Step};
+use super::vulkan::{Kernel, Recording};
+use crate::backend::hazards::{Touched, levels};
 use crate::backend::memory::{Block, Purpose};
 use crate::backend::pooled::{Pooled, PooledMemory};
 use crate::backend::{Executable, Memory, check_input};
 use crate::codegen::{self, Access, Binding, Bound, Language, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
-use crate::plan::{KernelKind, Place, Plan};
+use crate::plan::{KernelKind, Place, Plan, Span};
 
+/// Bits of the distance between buffers, where a number stands for a place in one of them: no buffer is as large.
+const APART: u32 = 44;
 /// Bytes of a time that the device notes.
 const TIME: usize = 8;
 
 /// A compiled plan, bound to its states.
 pub(super) struct Program {
     /// Dropped before what its kernels use.
-    step: Step,
+    work: Work,
     /// The number of the plan's kernels.
     kernels: usize,
     inputs: Vec<(Type, Block<GpuMemory>)>,
@@ -42,11 +46,19 @@ pub(super) struct Program {
     shared: Arc<Shared>,
 }
 
+/// How a step is submitted.
+enum Work {
+    /// In a list that wgpu encodes each time.
+    Encoded(Step),
+    /// In a list that was recorded once.
+    Recorded(Recording),
+}
+
 /// A printed kernel.
 pub(super) struct Part {
     pub(super) source: Source,
-    /// The first of the plan's kernels that it computes.
-    pub(super) kernel: usize,
+    /// The plan's kernels that it computes.
+    pub(super) kernels: Range<usize>,
     /// The scratch memory that it shares with the others of the same, with its bytes.
     pub(super) scratch: Option<(Buffer, usize)>,
 }
@@ -62,7 +74,8 @@ pub(super) struct Variant {
 /// WGSL for an adapter.
 fn language(gpu: &Gpu) -> Language {
     let binding_bytes = usize::try_from(gpu.limits.max_storage_buffer_binding_size).unwrap_or(usize::MAX);
-    Language::Wgsl { bindings: gpu.bindings(), binding_bytes }
+    let subgroup = gpu.vulkan.as_ref().map_or(0, |vulkan| vulkan.subgroup());
+    Language::Wgsl { bindings: gpu.bindings(), binding_bytes, subgroup }
 }
 
 /// Where the device notes times.
@@ -97,16 +110,32 @@ impl Program {
             let variants = tilings.iter().map(print).collect::<Result<Vec<_>>>()?;
             let Variant { sources, scratch_bytes } = shared.choices.fastest(shared, &memory, variants)?;
             let scratch = memory.workspace(shared, scratch_bytes)?;
-            let part = |source| Part { source, kernel: kernels.start, scratch: scratch.clone() };
+            let part = |source| Part { source, kernels: kernels.clone(), scratch: scratch.clone() };
             parts.extend(sources.into_iter().map(part));
         }
-        let launches = side_by_side(&parts, |part| {
-            let bound = memory.bound(&shared.gpu, part)?;
-            launch(&shared.gpu, part, &bound).map_err(|e| e.at(format!("kernel {}", part.source.entry)))
-        })?;
+        let gpu = &shared.gpu;
+        let named = |part: &Part| format!("kernel {}", part.source.entry);
+        let work = match &gpu.vulkan {
+            Some(vulkan) => {
+                let kernels = side_by_side(&parts, |part| {
+                    let bound = memory.bound(gpu, part)?;
+                    let kernel = Kernel::new(gpu, vulkan, &part.source, part.kernels.start, &bound);
+                    kernel.map_err(|e| e.at(named(part)))
+                })?;
+                let touched: Vec<_> = parts.iter().map(|part| memory.touched(plan, part)).collect();
+                Work::Recorded(Recording::new(gpu, vulkan, kernels, &levels(&touched))?)
+            }
+            None => {
+                let launches = side_by_side(&parts, |part| {
+                    let bound = memory.bound(gpu, part)?;
+                    launch(gpu, part, &bound).map_err(|e| e.at(named(part)))
+                })?;
+                Work::Encoded(Step::new(gpu, launches))
+            }
+        };
         let Buffers { inputs, outputs, own, .. } = memory;
         Ok(Program {
-            step: Step::new(&shared.gpu, launches),
+            work,
             kernels: plan.kernels.len(),
             inputs,
             outputs,
@@ -116,6 +145,44 @@ impl Program {
             shared: shared.clone(),
         })
     }
+}
+
+/// The first of the plan's kernels that each launch computes, and how long it took.
+fn time_encoded(shared: &Shared, step: &Step, clock: &mut Option<Clock>) -> Result<Option<Vec<(usize, Duration)>>> {
+    let gpu = &shared.gpu;
+    let count = 2 * step.launches().len() as u32;
+    if !gpu.features.contains(Features::TIMESTAMP_QUERY) || !(1..=wgpu::QUERY_SET_MAX_QUERIES).contains(&count) {
+        return Ok(None);
+    }
+    let Clock { times, block } = match clock.take() {
+        Some(clock) => clock,
+        None => Clock::new(shared, count)?,
+    };
+    let mut encoder = gpu.encoder();
+    for (launch, number) in step.launches().iter().zip(0..) {
+        let noted = ComputePassTimestampWrites {
+            query_set: &times,
+            beginning_of_pass_write_index: Some(2 * number),
+            end_of_pass_write_index: Some(2 * number + 1),
+        };
+        let mut pass =
+            encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: Some(noted) });
+        let [x, y, z] = launch.groups;
+        pass.set_pipeline(&launch.pipeline);
+        pass.set_bind_group(0, &launch.group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+    encoder.resolve_query_set(&times, 0..count, block.raw(), 0);
+    gpu.submit(List::Encoded(encoder.finish()))?;
+    let bytes = shared.download(&block)?;
+    *clock = Some(Clock { times, block });
+    let noted: Vec<u64> =
+        bytes.chunks_exact(TIME).map(|b| b.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
+    let took = |(launch, pair): (&Launch, &[u64])| {
+        let ticks = pair[1].saturating_sub(pair[0]);
+        (launch.kernel, Duration::from_nanos((ticks as f64 * gpu.tick()) as u64))
+    };
+    Ok(Some(step.launches().iter().zip(noted.chunks_exact(2)).map(took).collect()))
 }
 
 /// What a function makes of each of some values, on as many threads as the host has.
@@ -135,7 +202,7 @@ pub(super) fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> 
 
 /// Compiles a kernel and binds it.
 pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<Launch> {
-    let Part { source, kernel, .. } = part;
+    let Part { source, kernels, .. } = part;
     let entries = source.bindings.iter().zip(bound).zip(0..).map(|((binding, buffer), number)| BindGroupLayoutEntry {
         binding: number,
         visibility: ShaderStages::COMPUTE,
@@ -184,19 +251,7 @@ pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<
         let group = device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &bound });
         (pipeline, group)
     })?;
-    Ok(Launch { pipeline, group, groups: groups(gpu, source)?, kernel: *kernel })
-}
-
-fn groups(gpu: &Gpu, source: &Source) -> Result<[u32; 3]> {
-    let most = gpu.limits.max_compute_workgroups_per_dimension;
-    let groups = source.groups.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-    match groups.iter().all(|&n| n <= most) {
-        true => Ok(groups),
-        false => Err(Error::unsupported(format!(
-            "takes {:?} groups of threads, but {} has at most {most} on an axis; make the batch or the tensors smaller",
-            source.groups, gpu.name
-        ))),
-    }
+    Ok(Launch { pipeline, group, groups: gpu.groups(source)?, kernel: kernels.start })
 }
 
 /// Where a plan's buffers lie.
@@ -288,6 +343,34 @@ impl Buffers {
     }
 }
 
+impl Buffers {
+    /// The memory that a part reads and writes, as if buffers lay one behind the other, far apart.
+    fn touched(&self, plan: &Plan, part: &Part) -> Touched {
+        let start = |buffer: &Buffer| {
+            let first = self.places.iter().position(|place| place.0 == *buffer).unwrap_or(self.places.len());
+            (first as u64) << APART
+        };
+        // What one part leaves in scratch memory the next reads.
+        let scratch = part.scratch.iter().map(|(buffer, bytes)| {
+            let other = self.own.iter().position(|block| block.raw() == buffer).unwrap_or(self.own.len());
+            let start = ((self.places.len() + 1 + other) as u64) << APART;
+            start..start + *bytes as u64
+        });
+        let mut all = Touched { reads: Vec::new(), writes: scratch.collect() };
+        for kernel in &plan.kernels[part.kernels.clone()] {
+            let place = |(id, elements): Span| {
+                let ((buffer, at, ..), size) = (&self.places[id.index()], plan.buffer(id).dtype.size());
+                let start = start(buffer) + *at as u64;
+                start + (elements.start * size) as u64..start + (elements.end * size) as u64
+            };
+            let (reads, writes) = kernel.spans(plan);
+            all.reads.extend(reads.into_iter().map(place));
+            all.writes.extend(writes.into_iter().map(place));
+        }
+        all
+    }
+}
+
 impl Executable for Program {
     fn write_input(&mut self, index: usize, value: &Literal) -> Result<()> {
         let input = self.inputs.get(index);
@@ -297,47 +380,23 @@ impl Executable for Program {
     }
 
     fn run(&mut self) -> Result<()> {
-        let list = self.step.list()?;
-        self.shared.gpu.submit(list)
+        match &mut self.work {
+            Work::Encoded(step) => self.shared.gpu.submit(List::Encoded(step.list()?)).map(drop),
+            Work::Recorded(recording) => recording.run(),
+        }
     }
 
     fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
-        let gpu = self.shared.gpu.clone();
-        let count = 2 * self.step.launches().len() as u32;
-        if !gpu.features.contains(Features::TIMESTAMP_QUERY) || !(1..=wgpu::QUERY_SET_MAX_QUERIES).contains(&count) {
-            return Ok(None);
-        }
-        let Clock { times, block } = match self.clock.take() {
-            Some(clock) => clock,
-            None => Clock::new(&self.shared, count)?,
+        let times = match &mut self.work {
+            Work::Encoded(step) => time_encoded(&self.shared, step, &mut self.clock)?,
+            Work::Recorded(recording) => recording.run_timed()?,
         };
-        let mut encoder = gpu.encoder();
-        for (launch, number) in self.step.launches().iter().zip(0..) {
-            let noted = ComputePassTimestampWrites {
-                query_set: &times,
-                beginning_of_pass_write_index: Some(2 * number),
-                end_of_pass_write_index: Some(2 * number + 1),
-            };
-            let mut pass =
-                encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: Some(noted) });
-            let [x, y, z] = launch.groups;
-            pass.set_pipeline(&launch.pipeline);
-            pass.set_bind_group(0, &launch.group, &[]);
-            pass.dispatch_workgroups(x, y, z);
-        }
-        encoder.resolve_query_set(&times, 0..count, block.raw(), 0);
-        gpu.submit(encoder.finish())?;
-        let bytes = self.shared.download(&block)?;
-        self.clock = Some(Clock { times, block });
-        let noted: Vec<u64> =
-            bytes.chunks_exact(TIME).map(|b| b.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
         // The time of an island stands with its first kernel.
-        let mut all = vec![Duration::ZERO; self.kernels];
-        for (launch, pair) in self.step.launches().iter().zip(noted.chunks_exact(2)) {
-            let ticks = pair[1].saturating_sub(pair[0]);
-            all[launch.kernel] += Duration::from_nanos((ticks as f64 * gpu.tick()) as u64);
-        }
-        Ok(Some(all))
+        Ok(times.map(|times| {
+            let mut all = vec![Duration::ZERO; self.kernels];
+            times.into_iter().for_each(|(kernel, took)| all[kernel] += took);
+            all
+        }))
     }
 
     fn read_output(&mut self, index: usize) -> Result<Literal> {

@@ -17,6 +17,18 @@ fn open() -> Option<Wgpu> {
     found.ok()
 }
 
+/// The same, and where it records steps another time, without.
+fn both_ways() -> Vec<Wgpu> {
+    let Some(wgpu) = open() else { return Vec::new() };
+    let records = wgpu.0.gpu.vulkan.is_some();
+    let without = records.then(|| {
+        let mut gpu = Gpu::open(adapters::named("wgpu").unwrap()).unwrap();
+        gpu.vulkan = None;
+        Wgpu::of(gpu)
+    });
+    [wgpu].into_iter().chain(without).collect()
+}
+
 /// A program that adds e^x of its input to a state.
 fn program(wgpu: &Wgpu, state: &Memory) -> Box<dyn Executable> {
     let mut graph = Graph::new();
@@ -36,9 +48,12 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 
 #[test]
 fn steps_that_wait_for_each_other_are_all_done() {
-    let Some(wgpu) = open() else { return };
+    both_ways().iter().for_each(waiting_steps);
+}
+
+fn waiting_steps(wgpu: &Wgpu) {
     let state = wgpu.allocate(DType::F32, 3).unwrap();
-    let mut program = program(&wgpu, &state);
+    let mut program = program(wgpu, &state);
     let mut want = 0.0;
     for step in 0..100 {
         let x = (step - step % 3) as f32 * 1e-3;
@@ -57,11 +72,39 @@ fn steps_that_wait_for_each_other_are_all_done() {
     assert_eq!(floats(&state.download().unwrap())[0], 100.0);
 }
 
+/// A program that goes while its steps are under way, or wait to be submitted, takes nothing with it that they use.
+#[test]
+fn a_program_that_goes_early_is_waited_for() {
+    for wgpu in both_ways() {
+        let state = wgpu.allocate(DType::F32, 3).unwrap();
+        for _ in 0..5 {
+            let mut program = program(&wgpu, &state);
+            (0..20).for_each(|_| program.run().unwrap());
+        }
+        assert_eq!(floats(&state.download().unwrap()), [100.0; 3]);
+    }
+}
+
+#[test]
+fn both_ways_tell_how_long_kernels_take() {
+    for wgpu in both_ways() {
+        let state = wgpu.allocate(DType::F32, 3).unwrap();
+        let mut program = program(&wgpu, &state);
+        let times = (0..3).map(|_| program.run_timed().unwrap()).collect::<Vec<_>>();
+        assert_eq!(floats(&state.download().unwrap()), [3.0; 3]);
+        let Some(last) = times.last().cloned().flatten() else { continue };
+        assert!(last.iter().sum::<std::time::Duration>().as_nanos() > 0, "{last:?}");
+    }
+}
+
 #[test]
 fn a_lost_device_is_an_error() {
-    let Some(wgpu) = open() else { return };
+    both_ways().iter().for_each(lose);
+}
+
+fn lose(wgpu: &Wgpu) {
     let state = wgpu.allocate(DType::F32, 3).unwrap();
-    let mut program = program(&wgpu, &state);
+    let mut program = program(wgpu, &state);
     program.run().unwrap();
     wgpu.0.gpu.device.destroy();
     let x = Literal::from_f32([3], &[1.0; 3]).unwrap();
@@ -86,9 +129,8 @@ fn every_tile_computes_what_the_reference_does() {
     let Some(wgpu) = open() else { return };
     let target = Target { tile_work: 1, ..wgpu.target() };
     let multiplies = |case: &OpCase| {
-        let is_product = |op: &Op| {
-            matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. })
-        };
+        let is_product =
+            |op: &Op| matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. });
         case.graph.nodes().any(|(_, node)| is_product(&node.op))
     };
     let cases: Vec<OpCase> = op_cases().into_iter().filter(multiplies).collect();

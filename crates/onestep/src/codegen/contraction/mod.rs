@@ -135,8 +135,9 @@ pub(super) fn print(
     let (product, cut) = cut(plan, nest, product, tiling);
     let tongue: &dyn Tongue = match language {
         Language::Cuda => &CudaTiles,
-        Language::Wgsl { bindings, binding_bytes } => {
-            &WgslTiles { wgsl: Wgsl { bindings, binding_bytes }, cooperative: cut.math == Math::Cooperative }
+        Language::Wgsl { bindings, binding_bytes, subgroup } => {
+            let wgsl = Wgsl { bindings, binding_bytes, subgroup };
+            &WgslTiles { wgsl, cooperative: cut.math == Math::Cooperative }
         }
     };
     printer::refuse_f64(plan, [nest].into_iter(), tongue.dialect())?;

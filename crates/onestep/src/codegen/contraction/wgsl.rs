@@ -53,8 +53,8 @@ impl Tongue for WgslTiles {
         for (name, width, count) in &frame.memory.lists {
             text.push_str(&format!("var<workgroup> {name}: array<array<i32, {width}>, {count}>;\n"));
         }
-        let numbers = ["@builtin(workgroup_id) group_id: vec3<u32>", "@builtin(subgroup_id) subgroup: u32"];
-        let numbers = if frame.memory.halves.is_some() { &numbers[..] } else { &numbers[..1] };
+        let numbers = [wgsl::GROUP, wgsl::SUBGROUP, wgsl::LOCAL];
+        let numbers = if frame.memory.halves.is_some() { &numbers[..] } else { &[wgsl::GROUP, wgsl::LOCAL] };
         text + &wgsl::entry(frame.entry, frame.threads, numbers)
     }
 

@@ -43,6 +43,15 @@ pub(super) fn dependencies(launches: &[Touched]) -> Vec<Vec<usize>> {
     all
 }
 
+/// For each launch, in order, its level: it waits for launches of lower levels alone.
+pub(super) fn levels(launches: &[Touched]) -> Vec<usize> {
+    let mut levels = Vec::with_capacity(launches.len());
+    for before in dependencies(launches) {
+        levels.push(before.into_iter().map(|earlier: usize| levels[earlier] + 1).max().unwrap_or(0));
+    }
+    levels
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +75,7 @@ mod tests {
         ];
         let want: [&[usize]; 7] = [&[], &[], &[0], &[0, 1], &[2], &[2, 3], &[]];
         assert_eq!(dependencies(&launches), want);
+        assert_eq!(levels(&launches), [0, 0, 1, 1, 2, 2, 0]);
     }
 
     #[test]
