@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use wgpu::util::pipeline_cache_key;
 use wgpu::{AdapterInfo, BufferBinding};
 
+use super::gpu::List;
 use super::memory::GpuMemory;
 use super::program::{Buffers, Part, Variant, launch, side_by_side};
 use super::step::{Launch, repeated};
@@ -143,7 +144,7 @@ fn time(shared: &Shared, launches: &[Launch]) -> Result<Duration> {
     let runs = |times: usize| -> Result<Duration> {
         let list = repeated(&shared.gpu, launches, times);
         let began = Instant::now();
-        shared.gpu.submit(list)?;
+        shared.gpu.submit(List::Encoded(list))?;
         shared.gpu.wait()?;
         Ok(began.elapsed())
     };

@@ -2,6 +2,7 @@
 //! in one submission.
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
