@@ -61,6 +61,7 @@ pub(super) enum List {
     /// Encoded by wgpu, to be submitted once.
     Encoded(CommandBuffer),
     /// Recorded below wgpu.
+    #[cfg_attr(target_os = "macos", expect(dead_code, reason = "there is no Vulkan to record for"))]
     Recorded(vulkan::List),
 }
 
