@@ -62,6 +62,7 @@ fn batch_and_width_are_swept() {
 #[test]
 fn what_cannot_be_timed_is_refused() {
     let place = Place::new();
+    place.refused(&["bench", "matmul", "--batch", "8"], &["`matmul`", "--batch", "--width"]);
     place.refused(&["bench", "mpl"], &["`mpl`", "seed_cnn, mlp, small_cnn", ".toml"]);
     place.refused(&["bench", "mlp", "--device", "abacus"], &["`abacus`", "cpu", "onestep devices"]);
     let linear = place.tiny_with(

@@ -349,7 +349,9 @@ pub(super) fn declared(bindings: &[(Binding, Slot)]) -> String {
 /// The line that opens a kernel, with the numbers that it uses besides its thread's.
 pub(super) fn entry(name: &str, threads: usize, numbers: &[&str]) -> String {
     let numbers: String = numbers.iter().map(|number| format!("{number}, ")).collect();
-    format!("\n@compute @workgroup_size({threads})\nfn {name}({numbers}@builtin(local_invocation_index) local: u32) {{\n")
+    format!(
+        "\n@compute @workgroup_size({threads})\nfn {name}({numbers}@builtin(local_invocation_index) local: u32) {{\n"
+    )
 }
 
 /// The line that declares the workgroup's number.

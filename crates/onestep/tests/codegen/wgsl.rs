@@ -34,8 +34,8 @@ pub fn tiles(plan: &Plan) -> Vec<Source> {
     let mut languages = vec![(GPU, WGSL), (small, WGSL), (small, Language::Wgsl { bindings: 3 })];
     languages.extend(Tile::all().map(|tile| (Tiling { tile: Some(tile), cooperative: true, ..GPU }, WGSL)));
     let loops = launches(plan).into_iter().filter(|r| matches!(plan.kernels[r.start].kind, KernelKind::Loop(_)));
-    let printed =
-        loops.flat_map(|r| languages.iter().map(move |&(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
+    let printed = loops
+        .flat_map(|r| languages.iter().map(move |&(tiling, language)| print_tiled(plan, r.clone(), tiling, language)));
     // Some bind more than three buffers besides the arena.
     printed
         .filter_map(Result::ok)

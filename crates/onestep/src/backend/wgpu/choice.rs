@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use wgpu::util::pipeline_cache_key;
 use wgpu::{AdapterInfo, BufferBinding};
 
+use super::memory::GpuMemory;
 use super::program::{Buffers, Part, Variant, launch, side_by_side};
 use super::step::{Launch, repeated};
 use super::{Shared, adapters};
 use crate::ErrorKind;
 use crate::backend::cache::Cache;
-use super::memory::GpuMemory;
 use crate::backend::memory::{Block, Purpose};
 use crate::codegen::Access;
 use crate::error::Result;
@@ -94,13 +94,14 @@ fn measure(shared: &Shared, memory: &Buffers, variants: &[Variant]) -> Result<Op
         let launches = variant.sources.iter().map(|source| {
             let bytes = variant.scratch_bytes;
             let part = Part { source: source.clone(), kernel: 0, scratch: Some((scratch.clone(), bytes)) };
-            let own = memory.bound(&shared.gpu, &part)?.into_iter().zip(&source.bindings).map(|(bound, binding)| {
-                match binding.access {
-                    _ if bound.buffer == scratch => bound,
-                    Access::Read => BufferBinding { buffer: read, offset: 0, ..bound },
-                    Access::ReadWrite => BufferBinding { buffer: written, offset: 0, ..bound },
-                }
-            });
+            let own =
+                memory.bound(&shared.gpu, &part)?.into_iter().zip(&source.bindings).map(
+                    |(bound, binding)| match binding.access {
+                        _ if bound.buffer == scratch => bound,
+                        Access::Read => BufferBinding { buffer: read, offset: 0, ..bound },
+                        Access::ReadWrite => BufferBinding { buffer: written, offset: 0, ..bound },
+                    },
+                );
             launch(&shared.gpu, &part, &own.collect::<Vec<_>>())
         });
         Ok(launches.collect::<Result<Vec<_>>>().ok())

@@ -4,6 +4,8 @@
 
 mod adapters;
 mod choice;
+#[cfg(test)]
+mod emulated;
 mod gpu;
 mod memory;
 mod pipelines;
@@ -102,7 +104,8 @@ impl Shared {
             DeviceType::Cpu => MULTIPROCESSORS[2],
         };
         let bytes = limits.max_compute_workgroup_storage_size as usize;
-        Tiling { cooperative: *cooperative, tile: self.tile, ..Tiling::new(multiprocessors, bytes) }
+        let cooperative = *cooperative || self.tile.is_some_and(|tile| tile.is_cooperative());
+        Tiling { cooperative, tile: self.tile, ..Tiling::new(multiprocessors, bytes) }
     }
 
     /// Whether its workgroups are large enough for tiles, as they are wherever WebGPU could run.

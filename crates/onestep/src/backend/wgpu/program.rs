@@ -151,7 +151,10 @@ pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<
         .zip(0..)
         .map(|(buffer, binding)| BindGroupEntry { binding, resource: BindingResource::Buffer(buffer.clone()) })
         .collect();
-    let text = ShaderSource::Wgsl(source.text().into());
+    let text = source.text();
+    #[cfg(test)]
+    let text = if gpu.cooperative { text } else { super::emulated::by_threads(&text) };
+    let text = ShaderSource::Wgsl(text.into());
     let (pipeline, group) = gpu.attempt(|| {
         let device = &gpu.device;
         let layout = device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });

@@ -1,6 +1,8 @@
 //! The queue and its failures: steps that go out together, a device that is lost, buffers beyond the limits.
 
 use super::*;
+use wgpu::Features;
+
 use crate::ErrorKind;
 use crate::backend::memory::Purpose;
 use crate::ir::{Literal, Op, StateId, Type, Unary};
@@ -89,9 +91,8 @@ fn every_tile_computes_what_the_reference_does() {
     let Some(wgpu) = open() else { return };
     let target = Target { tile_work: 1, ..wgpu.target() };
     let multiplies = |case: &OpCase| {
-        let is_product = |op: &Op| {
-            matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. })
-        };
+        let is_product =
+            |op: &Op| matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. });
         case.graph.nodes().any(|(_, node)| is_product(&node.op))
     };
     let cases: Vec<OpCase> = op_cases().into_iter().filter(multiplies).collect();
@@ -99,8 +100,11 @@ fn every_tile_computes_what_the_reference_does() {
     let (of_halves, others): (Vec<Tile>, Vec<Tile>) = Tile::all().partition(Tile::is_cooperative);
     let halves: Vec<&OpCase> = cases.iter().filter(|c| c.inputs.iter().all(|x| x.dtype() == DType::F16)).collect();
     let mut due: Vec<(Tile, Vec<&OpCase>)> = Vec::new();
-    if wgpu.0.gpu.cooperative {
-        due.extend(of_halves.into_iter().map(|tile| (tile, halves.clone())));
+    if wgpu.0.gpu.features.contains(Features::SHADER_F16) {
+        // Without the units their part is emulated.
+        let each = if wgpu.0.gpu.cooperative { 1 } else { 4 };
+        let share = |i: usize| halves.iter().copied().skip(i % each).step_by(each);
+        due.extend(of_halves.into_iter().enumerate().map(|(i, tile)| (tile, share(i + 3).collect())));
     }
     let share = |i: usize| cases.iter().skip(i).step_by(2 * others.len());
     due.extend(others.iter().enumerate().map(|(i, &tile)| (tile, share(i).collect())));

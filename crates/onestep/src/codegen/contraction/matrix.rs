@@ -75,7 +75,9 @@ fn fragments(t: &mut Text, math: Math, side: &Side, step: &str, name: &str, coun
             };
             t.line(format!("load_transposed({name}[i], {first} + ({step} + {part}) * {row} + {own} + {place} * 8);"));
         }
-        (Math::Tf32 | Math::Scalar | Math::Cooperative, false) => panic!("onestep bug: elements of 32 bits are not turned on their way"),
+        (Math::Tf32 | Math::Scalar | Math::Cooperative, false) => {
+            panic!("onestep bug: elements of 32 bits are not turned on their way")
+        }
     }
     t.close();
 }

@@ -24,8 +24,8 @@ use crate::plan::{
     Affine, Axis, BufferId, Contraction, Guard, LoopKernel, Phase, Plan, Schedule, Var, Workers, is_vector,
 };
 use cuda::CudaTiles;
-use cut::{Cut, Math, OWN, THREADS};
 pub use cut::Tile;
+use cut::{Cut, Math, OWN, THREADS};
 use staging::Side;
 use wgsl::WgslTiles;
 
@@ -147,8 +147,7 @@ pub(super) fn print(
     let rules = tongue.dialect().rules();
     let part = |phases: &[Phase]| LoopKernel { phases: phases.to_vec(), ..nest.clone() };
     let collect = |nest: &LoopKernel| bindings::collect(plan, [nest].into_iter(), rules);
-    let printed =
-        |bindings| Printed { plan, nest, product, cut, bindings, tongue }.with_few_loads().with_vectors();
+    let printed = |bindings| Printed { plan, nest, product, cut, bindings, tongue }.with_few_loads().with_vectors();
     if cut.parts == 1 {
         return Ok(vec![printed(collect(nest)?).tiles(entry)]);
     }

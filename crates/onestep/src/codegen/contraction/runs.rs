@@ -87,7 +87,9 @@ impl Side<'_> {
         }
         t.line(match self.printed.cut.math {
             Math::Half(_) => format!("{} {n}_next[{count}][{length}];", self.printed.cut.math.cell()),
-            Math::Scalar | Math::Tf32 | Math::Cooperative => tongue.local(Scalar::Float, &format!("{n}_next"), &[count, *length]),
+            Math::Scalar | Math::Tf32 | Math::Cooperative => {
+                tongue.local(Scalar::Float, &format!("{n}_next"), &[count, *length])
+            }
         });
         t.line(tongue.local(Scalar::Bool, &format!("{n}_in"), &[count]));
         (0..self.maps().len()).for_each(|i| t.line(tongue.local(Scalar::Index, &format!("{n}_map{i}"), &[count])));

@@ -249,7 +249,8 @@ impl Side<'_> {
 
     /// Whether the tile is a whole number of elements for each thread, with every place on the operand's own axis there.
     fn is_whole(&self) -> bool {
-        (self.wide * self.steps / self.width()).is_multiple_of(self.threads()) && self.axis.extent().is_multiple_of(self.wide)
+        (self.wide * self.steps / self.width()).is_multiple_of(self.threads())
+            && self.axis.extent().is_multiple_of(self.wide)
     }
 
     /// Loads the elements of the steps from `first` on into registers.
