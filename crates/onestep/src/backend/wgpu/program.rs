@@ -88,12 +88,11 @@ impl Program {
                 let (call, name) = (call.name(), &shared.gpu.name);
                 return Err(Error::unsupported(format!("there is no {call} for {name}; compile for its own target")));
             }
-            let tilings = codegen::tilings(plan, &kernels, shared.tiling());
-            let print = |&tiling: &Tiling| -> Result<Variant> {
+            let print = |tiling: Tiling| -> Result<Variant> {
                 let sources = codegen::print_tiled(plan, kernels.clone(), tiling, language(&shared.gpu))?;
                 Ok(Variant { sources, scratch_bytes: codegen::scratch_bytes(plan, &kernels, tiling) })
             };
-            let variants = tilings.iter().map(print).collect::<Result<Vec<_>>>()?;
+            let variants = shared.tilings(plan, &kernels).into_iter().map(print).collect::<Result<Vec<_>>>()?;
             let Variant { sources, scratch_bytes } = shared.choices.fastest(shared, &memory, variants)?;
             let scratch = memory.workspace(shared, scratch_bytes)?;
             let part = |source| Part { source, kernel: kernels.start, scratch: scratch.clone() };
