@@ -12,11 +12,10 @@ use super::memory::GpuMemory;
 use super::program::{Buffers, Part, Variant, launch, side_by_side};
 use super::step::{Launch, repeated};
 use super::{Shared, adapters};
-use crate::ErrorKind;
 use crate::backend::cache::Cache;
 use crate::backend::memory::{Block, Purpose};
 use crate::codegen::Access;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// How long an adapter runs before anything counts, so that its clock has risen.
 const WARM_UP: Duration = Duration::from_millis(40);
