@@ -36,6 +36,24 @@ fn every_workload_has_a_line_with_its_figures() {
 }
 
 #[test]
+fn a_product_has_a_line_for_each_width() {
+    let place = Place::new();
+    for precision in ["f32", "bf16", "f16"] {
+        let found = lines(&place, &["matmul", "--width", "16,24", "--precision", precision]);
+        let widths: Vec<_> = found.iter().map(|line| line["width"].as_u64()).collect();
+        assert_eq!(widths, [Some(16), Some(24)]);
+        for line in &found {
+            let (us, n) = (line["median_us"].as_f64().unwrap(), line["width"].as_f64().unwrap());
+            let tflops = line["tflops"].as_f64().unwrap();
+            assert!(us > 0.0 && (tflops * us * 1e6 / (2.0 * n.powi(3)) - 1.0).abs() < 1e-9, "{line}");
+            assert_eq!((&line["workload"], &line["precision"]), (&"matmul".into(), &precision.into()));
+        }
+    }
+    let printed = place.succeeds(&[&["bench", "matmul", "--width", "16"], &QUICK[..]].concat());
+    assert!(printed.contains("TFLOP/s"), "{printed}");
+}
+
+#[test]
 fn batch_and_width_are_swept() {
     let place = Place::new();
     let found = lines(&place, &["mlp", "--batch", "2,4", "--width", "16,32"]);
@@ -62,6 +80,7 @@ fn batch_and_width_are_swept() {
 #[test]
 fn what_cannot_be_timed_is_refused() {
     let place = Place::new();
+    place.refused(&["bench", "matmul", "--batch", "8"], &["`matmul`", "--batch", "--width"]);
     place.refused(&["bench", "mpl"], &["`mpl`", "seed_cnn, mlp, small_cnn", ".toml"]);
     place.refused(&["bench", "mlp", "--device", "abacus"], &["`abacus`", "cpu", "onestep devices"]);
     let linear = place.tiny_with(

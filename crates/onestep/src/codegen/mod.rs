@@ -30,7 +30,8 @@ use dialect::Dialect;
 pub enum Language {
     /// CUDA C++ without headers; warps have 32 lanes.
     Cuda,
-    /// WGSL, without extensions but for what `subgroup` asks.
+    /// WGSL without extensions, but for what `subgroup` asks and cooperative matrices where [`Tiling::cooperative`] allows
+    /// them.
     Wgsl {
         /// Storage buffers that a kernel may bind on the device. A kernel that needs more binds the arena as
         /// one.
@@ -95,7 +96,8 @@ pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
 }
 
 /// Prints a loop kernel or an island, contractions ([`Workers::Tiles`]) by tiles: the kernels to launch, one after the
-/// other. WGSL has no matrix units, and takes [`Workers::MatrixTiles`] as threads. Errors as [`print()`].
+/// other. WGSL takes [`Workers::MatrixTiles`] as threads: its matrix units
+/// are a [`Tile`]'s. Errors as [`print()`].
 pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling, language: Language) -> Result<Vec<Source>> {
     let by_tiles = |nest: &LoopKernel| language == Language::Cuda || nest.schedule.workers != Workers::MatrixTiles;
     let Some((nest, product)) = tiled(plan, &kernels).filter(|found| by_tiles(found.0)) else {

@@ -13,11 +13,10 @@ use super::memory::GpuMemory;
 use super::program::{Buffers, Part, Variant, launch, side_by_side};
 use super::step::{Launch, repeated};
 use super::{Shared, adapters};
-use crate::ErrorKind;
 use crate::backend::cache::Cache;
 use crate::backend::memory::{Block, Purpose};
 use crate::codegen::Access;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// How long an adapter runs before anything counts, so that its clock has risen.
 const WARM_UP: Duration = Duration::from_millis(40);
@@ -49,11 +48,16 @@ impl Choices {
         }
     }
 
+    /// Whether there is anything to choose.
+    pub(super) fn are_measured(&self) -> bool {
+        self.asked
+    }
+
     /// The fastest of some variants, of which there is at least one. The first if memory does not suffice to measure.
     pub(super) fn fastest(&self, shared: &Shared, memory: &Buffers, mut variants: Vec<Variant>) -> Result<Variant> {
-        let number = match self.asked && variants.len() > 1 {
-            true => self.remembered(&variants, || measure(shared, memory, &variants))?,
-            false => 0,
+        let number = match variants.len() {
+            1 => 0,
+            _ => self.remembered(&variants, || measure(shared, memory, &variants))?,
         };
         Ok(variants.swap_remove(number))
     }

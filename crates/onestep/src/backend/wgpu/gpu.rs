@@ -118,7 +118,12 @@ impl Gpu {
         let cooperative = adapters::multiplies_matrices(&adapter, &info);
         let wanted = Features::TIMESTAMP_QUERY
             | Features::PIPELINE_CACHE
-            | if cooperative { adapters::MATRICES } else { Features::empty() };
+            | match cooperative {
+                true => adapters::MATRICES,
+                // Tests emulate the rest.
+                false if cfg!(test) => Features::SHADER_F16,
+                false => Features::empty(),
+            };
         let (limits, features) = (adapter.limits(), adapter.features() & wanted);
         let experimental_features = match cooperative {
             // SAFETY: of what is experimental, cooperative matrices alone are used, by kernels of ours that load and

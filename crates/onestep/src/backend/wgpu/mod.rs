@@ -4,6 +4,8 @@
 
 mod adapters;
 mod choice;
+#[cfg(test)]
+mod emulated;
 mod gpu;
 mod memory;
 mod pipelines;
@@ -111,7 +113,16 @@ impl Shared {
             DeviceType::Cpu => MULTIPROCESSORS[2],
         };
         let bytes = limits.max_compute_workgroup_storage_size as usize;
-        Tiling { cooperative: *cooperative, tile: self.tile, ..Tiling::new(multiprocessors, bytes) }
+        let cooperative = *cooperative || self.tile.is_some_and(|tile| tile.is_cooperative());
+        Tiling { cooperative, tile: self.tile, ..Tiling::new(multiprocessors, bytes) }
+    }
+
+    /// The tilings of a kernel that are measured, or the only one.
+    fn tilings(&self, plan: &Plan, kernels: &Range<usize>) -> Vec<Tiling> {
+        match self.choices.are_measured() {
+            true => codegen::tilings(plan, kernels, self.tiling()),
+            false => vec![self.tiling()],
+        }
     }
 
     /// Whether its workgroups are large enough for tiles, as they are wherever WebGPU could run.
@@ -213,11 +224,10 @@ impl Backend for Wgpu {
     }
 
     fn program_bytes(&self, _: &Graph, plan: &Plan) -> Result<usize> {
-        let tiling = self.0.tiling();
         // Whichever tile is chosen.
         let scratch = codegen::launches(plan).into_iter().map(|kernels| {
-            let tilings = codegen::tilings(plan, &kernels, tiling).into_iter();
-            tilings.map(|tiling| codegen::scratch_bytes(plan, &kernels, tiling)).max().unwrap_or_default()
+            let bytes = |tiling| codegen::scratch_bytes(plan, &kernels, tiling);
+            self.0.tilings(plan, &kernels).into_iter().map(bytes).max().unwrap_or_default()
         });
         let blocks = planned_blocks(plan).chain(scratch.filter(|&bytes| bytes > 0));
         Ok(blocks.map(|bytes| rounded(bytes).unwrap_or(usize::MAX)).fold(0, usize::saturating_add))

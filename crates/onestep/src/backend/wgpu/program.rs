@@ -103,12 +103,11 @@ impl Program {
                 let (call, name) = (call.name(), &shared.gpu.name);
                 return Err(Error::unsupported(format!("there is no {call} for {name}; compile for its own target")));
             }
-            let tilings = codegen::tilings(plan, &kernels, shared.tiling());
-            let print = |&tiling: &Tiling| -> Result<Variant> {
+            let print = |tiling: Tiling| -> Result<Variant> {
                 let sources = codegen::print_tiled(plan, kernels.clone(), tiling, language(&shared.gpu))?;
                 Ok(Variant { sources, scratch_bytes: codegen::scratch_bytes(plan, &kernels, tiling) })
             };
-            let variants = tilings.iter().map(print).collect::<Result<Vec<_>>>()?;
+            let variants = shared.tilings(plan, &kernels).into_iter().map(print).collect::<Result<Vec<_>>>()?;
             let Variant { sources, scratch_bytes } = shared.choices.fastest(shared, &memory, variants)?;
             let scratch = memory.workspace(shared, scratch_bytes)?;
             let part = |source| Part { source, kernels: kernels.clone(), scratch: scratch.clone() };
@@ -220,7 +219,10 @@ pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<
         .zip(0..)
         .map(|(buffer, binding)| BindGroupEntry { binding, resource: BindingResource::Buffer(buffer.clone()) })
         .collect();
-    let text = ShaderSource::Wgsl(source.text().into());
+    let text = source.text();
+    #[cfg(test)]
+    let text = if gpu.cooperative { text } else { super::emulated::by_threads(&text) };
+    let text = ShaderSource::Wgsl(text.into());
     let (pipeline, group) = gpu.attempt(|| {
         let device = &gpu.device;
         let layout = device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });

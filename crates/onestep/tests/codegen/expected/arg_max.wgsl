@@ -15,7 +15,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     for (var row: i32 = lane; row < 75; row += 32) {
       let r0_first: i32 = row * 4;
-      let v0: vec4<f32> = b0[(300 * g0 + r0_first) / 4];
+      let v0: vec4<f32> = b0[u32(300 * g0 + r0_first) / 4u];
       {
         const part: i32 = 0;
         let r0: i32 = r0_first + part;

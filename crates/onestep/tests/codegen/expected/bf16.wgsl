@@ -10,8 +10,8 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   let g0: i32 = item / 64;
   let g1_first: i32 = (item % 64) * 8;
   {
-    let v0: vec4<u32> = b0[(512 * g0 + g1_first) / 8];
-    let v1: vec4<u32> = b1[(g1_first) / 8];
+    let v0: vec4<u32> = b0[u32(512 * g0 + g1_first) / 8u];
+    let v1: vec4<u32> = b1[u32(g1_first) / 8u];
     let e3: f32 = 0.0f;
     var s0: vec4<u32> = vec4<u32>();
     {
@@ -94,6 +94,6 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       let e5: f32 = select(e2, e3, e4);
       s0[part / 2] |= bf16_bits(e5) << (16u * u32(part % 2));
     }
-    b2[(512 * g0 + g1_first) / 8] = s0;
+    b2[u32(512 * g0 + g1_first) / 8u] = s0;
   }
 }

@@ -58,7 +58,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       s0[part] = e3;
       s1 |= select(0u, 1u, e5) << (8u * u32(part));
     }
-    b1[(28 * g0 + g1_first) / 4] = s0;
-    b2[(28 * g0 + g1_first) / 4] = s1;
+    b1[u32(28 * g0 + g1_first) / 4u] = s0;
+    b2[u32(28 * g0 + g1_first) / 4u] = s1;
   }
 }

@@ -12,7 +12,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   var c1: array<f32, 4> = array<f32, 4>(from_bits(0xff800000u), from_bits(0xff800000u), from_bits(0xff800000u), from_bits(0xff800000u));
   {
     for (var r0: i32 = 0; r0 < 12; r0 += 1) {
-      let v0: vec2<u32> = b0[(g0_first + 131072 * r0) / 4];
+      let v0: vec2<u32> = b0[u32(g0_first + 131072 * r0) / 4u];
       {
         const part: i32 = 0;
         let g0: i32 = g0_first + part;
@@ -82,7 +82,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       s0[part] = e0;
       s1[part] = e1;
     }
-    b3[(g0_first) / 4] = s0;
-    b4[(g0_first) / 4] = s1;
+    b3[u32(g0_first) / 4u] = s0;
+    b4[u32(g0_first) / 4u] = s1;
   }
 }

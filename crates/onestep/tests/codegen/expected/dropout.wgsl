@@ -16,7 +16,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
     let e2: u32 = b1[1];
     let e3: u32 = b2[0];
     let v4: vec4<u32> = philox(u32((g0_first) / 4), 7u, e3, e1, e2);
-    let v6: vec4<f32> = b0[(g0_first) / 4];
+    let v6: vec4<f32> = b0[u32(g0_first) / 4u];
     var s0: vec4<f32> = vec4<f32>();
     var s1: u32 = u32();
     {
@@ -63,7 +63,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
       s0[part] = e8;
       s1 |= select(0u, 1u, e5) << (8u * u32(part));
     }
-    b4[(g0_first) / 4] = s0;
-    b5[(g0_first) / 4] = s1;
+    b4[u32(g0_first) / 4u] = s0;
+    b5[u32(g0_first) / 4u] = s1;
   }
 }

@@ -15,7 +15,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     for (var row: i32 = lane; row < 50; row += 32) {
       let r0_first: i32 = row * 2;
-      let v0: vec2<f32> = b0[(100 * g0 + r0_first) / 2];
+      let v0: vec2<f32> = b0[u32(100 * g0 + r0_first) / 2u];
       {
         const part: i32 = 0;
         let r0: i32 = r0_first + part;
@@ -55,7 +55,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     for (var row: i32 = lane; row < 50; row += 32) {
       let r0_first: i32 = row * 2;
-      let v0: vec2<f32> = b0[(100 * g0 + r0_first) / 2];
+      let v0: vec2<f32> = b0[u32(100 * g0 + r0_first) / 2u];
       let e1: f32 = c1;
       {
         const part: i32 = 0;
@@ -97,7 +97,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
   {
     for (var row: i32 = lane; row < 50; row += 32) {
       let r0_first: i32 = row * 2;
-      let v0: vec2<f32> = b0[(100 * g0 + r0_first) / 2];
+      let v0: vec2<f32> = b0[u32(100 * g0 + r0_first) / 2u];
       let e1: f32 = c1;
       let e4: f32 = c3;
       var s0: vec2<f32> = vec2<f32>();
@@ -120,7 +120,7 @@ fn k0(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_inde
         s0[part] = e5;
       }
       if (live) {
-        b5[(100 * g0 + r0_first) / 2] = s0;
+        b5[u32(100 * g0 + r0_first) / 2u] = s0;
       }
     }
   }
