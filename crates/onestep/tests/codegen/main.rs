@@ -435,7 +435,7 @@ fn folds_by_subgroups() {
           {
             for (var row: i32 = lane; row < 48; row += 32) {
               let r0_first: i32 = row * 2;
-              let v0: vec2<f32> = b0[(96 * g0 + r0_first) / 2];
+              let v0: vec2<f32> = b0[u32(96 * g0 + r0_first) / 2u];
               {
                 const part: i32 = 0;
                 let r0: i32 = r0_first + part;
