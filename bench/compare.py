@@ -23,6 +23,8 @@ PEERS = {
     "pytorch-compile": ["pytorch.py", "--compile"],
     "jax": ["jax_jit.py"],
 }
+# A program of its own, built from bench/peers/burn; through Vulkan alone.
+BURN = "burn"
 # What is worth the minutes that compiling takes.
 COMPILED = {"small_cnn", "small_cnn_1k", "big_mlp"}
 COLUMNS = (
@@ -38,8 +40,9 @@ def main():
     if args.allow_tf32:
         sides[OURS].append("--allow-tf32")
     for peer in args.peers:
-        script, *flags = PEERS[peer]
-        sides[peer] = [args.python, str(HERE / "peers" / script), *flags, "--device", args.device]
+        script, *flags = PEERS.get(peer, [None])
+        program = [args.burn] if peer == BURN else [args.python, str(HERE / "peers" / script), *flags]
+        sides[peer] = [*program, "--device", args.device]
     options = ["--threads", str(args.threads)]
     for name in ("batch", "steps", "repeats"):
         value = getattr(args, name)
@@ -163,11 +166,13 @@ def arguments():
     workloads = ["seed_cnn", "mlp", "small_cnn"]
     parser.add_argument("workloads", nargs="*", default=workloads, help=f"default: {' '.join(workloads)}")
     parser.add_argument("--onestep", default="target/release/onestep", help="the program (default: %(default)s)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of every side (default: cpu)")
+    parser.add_argument("--device", choices=["cpu", "cuda", "vulkan"], default="cpu", help="of every side (default: cpu)")
     parser.add_argument("--allow-tf32", action="store_true", help="let onestep use TF32, as its peers do on a GPU")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch and jax (default: this one)")
-    parser.add_argument("--peers", nargs="*", choices=sorted(PEERS),
-                        help=f"default: all, pytorch-compile on a GPU alone and for {', '.join(sorted(COMPILED))}")  # fmt: skip
+    parser.add_argument("--peers", nargs="*", choices=sorted([*PEERS, BURN]),
+                        help=f"default: through Vulkan burn, else the others, pytorch-compile on a GPU alone and for {', '.join(sorted(COMPILED))}")  # fmt: skip
+    parser.add_argument("--burn", default="bench/peers/burn/target/release/burn-peer", metavar="PROGRAM",
+                        help="Burn's side (default: %(default)s)")  # fmt: skip
     parser.add_argument("--limit", type=float, default=240, metavar="SECONDS",
                         help="a round, side and workload (default: 240)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
@@ -180,7 +185,8 @@ def arguments():
     parser.add_argument("--csv", help="append the rows to this file, such as bench/results/cpu.csv")
     args = parser.parse_args()
     if args.peers is None:
-        args.peers = [peer for peer in PEERS if args.device == "cuda" or peer != "pytorch-compile"]
+        own = [peer for peer in PEERS if args.device == "cuda" or peer != "pytorch-compile"]
+        args.peers = [BURN] if args.device == "vulkan" else own
     if args.rounds < 1:
         parser.error("--rounds must be at least 1")
     return args
