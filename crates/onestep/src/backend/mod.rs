@@ -10,6 +10,7 @@ mod host;
 pub mod memory;
 mod pooled;
 pub mod reference;
+mod switches;
 mod wgpu;
 
 use std::any::Any;

@@ -18,6 +18,7 @@ use super::memory::in_words;
 use super::pipelines::Pipelines;
 use super::vulkan::{self, Vulkan};
 use crate::backend::memory::Size;
+use crate::backend::switches;
 use crate::codegen::Source;
 use crate::error::{Error, Result};
 
@@ -154,8 +155,7 @@ impl Gpu {
         });
         let description = adapters::describe(&adapter, &info);
         let pipelines = Pipelines::of_user(&device, &info);
-        let recorded = std::env::var_os(RECORD).is_none_or(|value| value != "off");
-        let vulkan = if recorded { Vulkan::of(&device, &queue, &info).map(Arc::new) } else { None };
+        let vulkan = if switches::is_on(RECORD)? { Vulkan::of(&device, &queue, &info).map(Arc::new) } else { None };
         Ok(Gpu {
             pipelines,
             vulkan,

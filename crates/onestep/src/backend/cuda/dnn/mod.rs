@@ -13,6 +13,7 @@ use cudarc::driver::sys::CUstream;
 use super::driver::Gpu;
 use super::{Shared, tune};
 use crate::backend::memory::Purpose;
+use crate::backend::switches;
 use crate::error::{Error, Result};
 use crate::ir::DType;
 use crate::plan::{ConvDirection, DnnConvolution, DnnTensor, Operand};
@@ -30,15 +31,7 @@ const SWITCH: &str = "ONESTEP_CUDNN";
 
 /// Whether the user wants the library: all but who sets `ONESTEP_CUDNN=off`.
 pub(super) fn wanted() -> Result<bool> {
-    std::env::var_os(SWITCH).map_or(Ok(true), |value| switch(&value.to_string_lossy()))
-}
-
-fn switch(value: &str) -> Result<bool> {
-    match value {
-        "on" | "" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(Error::config(format!("{SWITCH} is `{value}`; it can be `on` or `off`"))),
-    }
+    switches::is_on(SWITCH)
 }
 
 /// Whether the library is there.
@@ -341,11 +334,5 @@ mod tests {
         let tensors = [(number::INPUT, 16), (number::FILTER, 32), (number::OUTPUT, 48)];
         let call = Call { tensors, bias: None, mask: None, written: number::FILTER };
         assert_eq!(call.writing_to(64), [(number::INPUT, 16), (number::FILTER, 64), (number::OUTPUT, 48)]);
-    }
-
-    #[test]
-    fn the_switch_is_on_or_off() {
-        assert!(switch("").unwrap() && switch("on").unwrap() && !switch("off").unwrap());
-        assert_eq!(switch("0").unwrap_err().to_string(), "ONESTEP_CUDNN is `0`; it can be `on` or `off`");
     }
 }
