@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::ir::DType;
 use crate::plan::{BlasMatrix, BlasProduct, Operand};
 
-/// Algorithms that are measured for a product, and how many are asked for where some of them cannot be used.
+/// Algorithms that are measured for a product, and how many are asked for where not all may be used.
 const CANDIDATES: usize = 8;
 const PROPOSALS: usize = 32;
 /// Most scratch memory of a product: a copy of its results in f32 for each so many steps of the sum, or so many at least,
@@ -120,7 +120,7 @@ impl Blas {
         probe: &Probe,
         key: &str,
     ) -> Result<Algorithm> {
-        let mut candidates = call.candidates(self)?;
+        let mut candidates = call.candidates(self, if product.epilogue.relu { PROPOSALS } else { CANDIDATES })?;
         let none = || Error::unsupported(format!("no algorithm for {key}; update the library"));
         let workspace = candidates.iter().map(|c| c.workspace).max().ok_or_else(none)?;
         let out = shared.pool.uninitialised(call.out_bytes, Purpose::Workspace)?;
@@ -283,8 +283,8 @@ impl Call {
         format!("{} × ({left}) × ({right}) = ({out}), bias {bias}, relu {relu}{rounded}", product.batch)
     }
 
-    /// What the library proposes, best first.
-    fn candidates(&self, blas: &Blas) -> Result<Vec<Algorithm>> {
+    /// What the library proposes, at most so many, best first.
+    fn candidates(&self, blas: &Blas, most: usize) -> Result<Vec<Algorithm>> {
         use sys::cublasLtMatmulPreferenceAttributes_t as P;
         let preference = Preference::new()?;
         preference.set(P::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &(self.most_workspace as u64))?;
@@ -295,7 +295,7 @@ impl Call {
         preference.set(P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &alignment(self.right_address))?;
         preference.set(P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &alignment(self.out_address))?;
         preference.set(P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &alignment(self.out_address))?;
-        let mut found = [const { MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::uninit() }; PROPOSALS];
+        let mut found = vec![MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::uninit(); most];
         let mut count = 0;
         // SAFETY: the descriptors are alive, and there is room for so many results.
         let status = unsafe {
@@ -307,7 +307,7 @@ impl Call {
                 self.out.0,
                 self.out.0,
                 preference.0,
-                PROPOSALS as i32,
+                most as i32,
                 found.as_mut_ptr().cast(),
                 &mut count,
             )
@@ -318,7 +318,7 @@ impl Call {
         }
         let count = usize::try_from(count).unwrap_or(0);
         // SAFETY: the library wrote so many.
-        let found = found[..count.min(PROPOSALS)].iter().map(|f| unsafe { f.assume_init() });
+        let found = found[..count.min(most)].iter().map(|f| unsafe { f.assume_init() });
         let usable = found.filter(|f| f.state == sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS);
         Ok(usable.map(|f| Algorithm { algorithm: f.algo, workspace: f.workspaceSize }).collect())
     }

@@ -58,9 +58,9 @@ pub(super) fn keeping_nan<T>(
     queue: impl Fn(&T) -> Result<()>,
 ) -> Result<Vec<T>> {
     let bytes = out.bytes().min(PROBED) / dtype.size() * dtype.size();
-    let mut kept = Vec::new();
+    let (zeros, mut kept) = (vec![0; bytes], Vec::new());
     for way in ways {
-        shared.upload(&vec![0; bytes], out)?;
+        shared.upload(&zeros, out)?;
         if queue(&way).is_err() {
             continue;
         }

@@ -8,6 +8,8 @@ use wgpu::{
     Features, Instance, InstanceDescriptor, InstanceFlags,
 };
 
+use wgpu::util::pipeline_cache_key;
+
 use super::gpu::now;
 use crate::backend::memory::Size;
 use crate::error::{Error, Result};
@@ -98,6 +100,11 @@ fn rank(found: &Found) -> usize {
 /// Whether it computes on the CPU.
 pub(super) fn is_software(info: &AdapterInfo) -> bool {
     info.device_type == DeviceType::Cpu
+}
+
+/// What tells an adapter with its driver from others, from start to start; `None` where its interface does not say.
+pub(super) fn key_of(info: &AdapterInfo) -> Option<String> {
+    pipeline_cache_key(info).map(|key| format!("{key} {} {}", info.driver, info.driver_info))
 }
 
 /// What kernels need that multiply cooperative matrices.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use wgpu::util::pipeline_cache_key;
 use wgpu::{AdapterInfo, BufferBinding};
 
 use super::gpu::List;
@@ -39,10 +38,11 @@ pub(super) struct Choices {
 impl Choices {
     /// Those that the user's cache folder has for an adapter.
     pub(super) fn of_user(info: &AdapterInfo) -> Self {
-        let key = pipeline_cache_key(info).unwrap_or_else(|| format!("{} {:?}", info.name, info.backend));
+        let AdapterInfo { name, backend, driver, driver_info, .. } = info;
+        let unnumbered = || format!("{name} {backend:?} {driver} {driver_info}");
         Choices {
             asked: !adapters::is_software(info),
-            adapter: format!("{key} {} {}", info.driver, info.driver_info),
+            adapter: adapters::key_of(info).unwrap_or_else(unnumbered),
             folder: Cache::of_user(),
             known: Mutex::default(),
         }

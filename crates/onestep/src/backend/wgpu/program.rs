@@ -167,10 +167,7 @@ fn time_encoded(shared: &Shared, step: &Step, clock: &mut Option<Clock>) -> Resu
         };
         let mut pass =
             encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: Some(noted) });
-        let [x, y, z] = launch.groups;
-        pass.set_pipeline(&launch.pipeline);
-        pass.set_bind_group(0, &launch.group, &[]);
-        pass.dispatch_workgroups(x, y, z);
+        launch.dispatch(&mut pass);
     }
     encoder.resolve_query_set(&times, 0..count, block.raw(), 0);
     gpu.submit(List::Encoded(encoder.finish()))?;
@@ -249,7 +246,7 @@ pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: gpu.pipelines.cache(),
+            cache: gpu.pipelines.cache(device),
         });
         let group = device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &bound });
         (pipeline, group)

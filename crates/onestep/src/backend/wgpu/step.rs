@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use wgpu::{BindGroup, CommandBuffer, ComputePassDescriptor, ComputePipeline};
+use wgpu::{BindGroup, CommandBuffer, ComputePass, ComputePassDescriptor, ComputePipeline};
 
 use super::gpu::Gpu;
 use crate::error::{Error, Result};
@@ -20,6 +20,16 @@ pub(super) struct Launch {
     pub(super) groups: [u32; 3],
     /// The first of the plan's kernels that it computes.
     pub(super) kernel: usize,
+}
+
+impl Launch {
+    /// Adds it to what a list of commands computes.
+    pub(super) fn dispatch(&self, pass: &mut ComputePass) {
+        let [x, y, z] = self.groups;
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// The kernels of a step, in order.
@@ -91,11 +101,7 @@ fn encode(gpu: &Gpu, launches: &[Launch]) -> CommandBuffer {
 pub(super) fn repeated(gpu: &Gpu, launches: &[Launch], times: usize) -> CommandBuffer {
     let mut encoder = gpu.encoder();
     let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-    for Launch { pipeline, group, groups: [x, y, z], .. } in std::iter::repeat_n(launches, times).flatten() {
-        pass.set_pipeline(pipeline);
-        pass.set_bind_group(0, group, &[]);
-        pass.dispatch_workgroups(*x, *y, *z);
-    }
+    std::iter::repeat_n(launches, times).flatten().for_each(|launch| launch.dispatch(&mut pass));
     drop(pass);
     encoder.finish()
 }

@@ -126,7 +126,7 @@ impl Dnn {
         let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
         let call = Call { tensors: call.writing_to(*out.raw()), ..*call };
         if convolution.epilogue.relu {
-            let nan = tune::nan(shared, bytes_of(convolution.filter).max(convolution.written().extents[3] * 4))?;
+            let nan = tune::nan(shared, bytes_of(convolution.filter).max(written.extents[3] * 4))?;
             let operands = call.probing(*nan.raw()).operands(self.library, *workspace.raw())?;
             candidates = tune::keeping_nan(shared, written.operand.dtype, &out, candidates, |plan| {
                 // SAFETY: as below, and so for the block of NaN.

@@ -5,15 +5,14 @@
 mod recording;
 mod spirv;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ash::vk;
 use wgpu::AdapterInfo;
 use wgpu::hal::api;
-use wgpu::util::pipeline_cache_key;
 
-use super::pipelines::MOST_BYTES;
-use crate::backend::cache::Cache;
+use super::pipelines::Kept;
 
 pub(super) use recording::{Kernel, Recording};
 
@@ -47,9 +46,9 @@ pub(super) struct Vulkan {
     commands: vk::CommandPool,
     /// Whether what was submitted last was recorded here.
     was_last: AtomicBool,
-    pipelines: vk::PipelineCache,
-    folder: Cache,
-    key: Option<String>,
+    /// What is compiled here, from the first kernel on, and where it is kept.
+    pipelines: OnceLock<vk::PipelineCache>,
+    kept: Option<Kept>,
     /// Keeps the device alive, and is dropped after what is destroyed here.
     _device: wgpu::Device,
 }
@@ -86,17 +85,10 @@ impl Vulkan {
             return None;
         }
         let has_clock = families.get(family as usize).is_some_and(|f| f.timestamp_valid_bits == 64);
-        let folder = Cache::of_user();
-        let key = pipeline_cache_key(info).map(|key| format!("{key} {} {} recorded", info.driver, info.driver_info));
-        let kept = key.as_ref().and_then(|key| folder.find(key)).unwrap_or_default();
         let mut kind = vk::SemaphoreTypeCreateInfo::default().semaphore_type(vk::SemaphoreType::TIMELINE);
         let semaphore = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
-        let cache = vk::PipelineCacheCreateInfo::default().initial_data(&kept);
-        // SAFETY: the device is there; what the folder gives is whole, as its checksum says, and was kept below, for the
-        // same adapter and driver.
+        // SAFETY: the device is there.
         let done = unsafe { raw.create_semaphore(&semaphore, None) }.ok()?;
-        // SAFETY: as above.
-        let pipelines = unsafe { raw.create_pipeline_cache(&cache, None) }.unwrap_or_default();
         let mut vulkan = Vulkan {
             queue: works.as_raw(),
             family,
@@ -104,9 +96,8 @@ impl Vulkan {
             subgroup,
             submitted: AtomicU64::new(0),
             done,
-            pipelines,
-            folder,
-            key,
+            pipelines: OnceLock::new(),
+            kept: Kept::of_user(info, " recorded"),
             between: List(vk::CommandBuffer::null()),
             commands: vk::CommandPool::null(),
             was_last: AtomicBool::new(false),
@@ -145,6 +136,16 @@ impl Vulkan {
         unsafe {
             self.raw.cmd_pipeline_barrier(list, first.0, then.0, vk::DependencyFlags::empty(), &memory, &[], &[]);
         }
+    }
+
+    /// For kernels that are about to be compiled.
+    fn pipelines(&self) -> vk::PipelineCache {
+        *self.pipelines.get_or_init(|| {
+            let data = self.kept.as_ref().and_then(Kept::find).unwrap_or_default();
+            let cache = vk::PipelineCacheCreateInfo::default().initial_data(&data);
+            // SAFETY: the device is there; what was found is whole, and was kept below, for the same adapter and driver.
+            unsafe { self.raw.create_pipeline_cache(&cache, None) }.unwrap_or_default()
+        })
     }
 
     /// Threads of every subgroup, where they can exchange values, else 0.
@@ -212,14 +213,13 @@ impl Drop for Vulkan {
         // SAFETY: all that was submitted is done, or the device is lost. What was not made is null, which is nothing to
         // destroy.
         unsafe {
-            if let Some(key) = self.key.as_ref().filter(|_| self.pipelines != vk::PipelineCache::null()) {
-                let data = self.raw.get_pipeline_cache_data(self.pipelines).unwrap_or_default();
-                if (1..=MOST_BYTES).contains(&data.len()) {
-                    self.folder.keep(key, &data);
+            if let Some(&pipelines) = self.pipelines.get().filter(|made| **made != vk::PipelineCache::null()) {
+                if let Some(kept) = &self.kept {
+                    kept.keep(&self.raw.get_pipeline_cache_data(pipelines).unwrap_or_default());
                 }
+                self.raw.destroy_pipeline_cache(pipelines, None);
             }
             self.raw.destroy_command_pool(self.commands, None);
-            self.raw.destroy_pipeline_cache(self.pipelines, None);
             self.raw.destroy_semaphore(self.done, None);
         }
     }

@@ -108,7 +108,7 @@ impl Kernel {
             let stage = vk::PipelineShaderStageCreateInfo::default().stage(vk::ShaderStageFlags::COMPUTE);
             let stage = stage.module(module).name(&entry);
             let wanted = [vk::ComputePipelineCreateInfo::default().stage(stage).layout(self.layout)];
-            let made = raw.create_compute_pipelines(self.vulkan.pipelines, &wanted, None);
+            let made = raw.create_compute_pipelines(self.vulkan.pipelines(), &wanted, None);
             raw.destroy_shader_module(module, None);
             let made = made.map_err(|(_, e)| e)?;
             self.pipeline = made.first().copied().unwrap_or_default();
