@@ -4,37 +4,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use onestep::backend::Device;
-use onestep::ir::{Graph, Literal, Op};
 use onestep::passes::{Passes, compile};
 use onestep::plan::Target;
-use onestep::testing::{OpCase, op_cases};
-
-/// Compiles and runs a graph once: outputs and states after the step.
-fn run(
-    device: &Device,
-    target: &Target,
-    passes: Passes,
-    graph: &Graph,
-    inputs: &[Literal],
-    states: &[Literal],
-) -> (Vec<Literal>, Vec<Literal>) {
-    let compiled = compile(graph, target, passes).unwrap();
-    let memory: Vec<_> = states
-        .iter()
-        .map(|s| {
-            let memory = device.allocate(s.dtype(), s.elements()).unwrap();
-            memory.upload(s.bytes()).unwrap();
-            memory
-        })
-        .collect();
-    let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
-    program.run().unwrap();
-    let outputs = (0..graph.outputs().len()).map(|i| program.read_output(i).unwrap()).collect();
-    let after = states.iter().zip(&memory);
-    let after = after.map(|(s, m)| Literal::from_bytes(s.dtype(), s.shape(), m.download().unwrap()).unwrap()).collect();
-    (outputs, after)
-}
+use onestep::testing::{OpCase, op_cases, run_once};
 
 fn conforms(device: &Device, passes: Passes) {
     conforms_as(device, &device.target(), passes);
@@ -48,7 +20,10 @@ fn all_conform(cases: Vec<OpCase>, device: &Device, target: &Target, passes: Pas
     let mut wrong = Vec::new();
     for case in &cases {
         // A panic must name its case too.
-        let run = AssertUnwindSafe(|| run(device, target, passes, &case.graph, &case.inputs, &case.states));
+        let run = AssertUnwindSafe(|| {
+            let compiled = compile(&case.graph, target, passes).unwrap();
+            run_once(device, &compiled, &case.inputs, &case.states).unwrap()
+        });
         let verdict = match catch_unwind(run) {
             Ok((outputs, states)) => case.check(&outputs, &states),
             Err(_) => Err(format!("{}: panicked", case.name)),
@@ -139,10 +114,8 @@ fn cuda_in_tf32() {
     let Some(gpu) = onestep::testing::cuda() else { return };
     let gpu = gpu.allow_tf32(true);
     let target = gpu.target();
-    let contracts =
-        |op: &Op| matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. });
     // Where one contraction reads another's result, that is not among these numbers.
-    let alone = |case: &OpCase| case.graph.nodes().filter(|node| contracts(&node.1.op)).count() == 1;
+    let alone = |case: &OpCase| case.contractions() == 1;
     let cases = || op_cases().into_iter().filter(alone).map(OpCase::coarse).collect::<Vec<_>>();
     assert!(cases().len() > 20, "{} cases", cases().len());
     for (dots, convs) in [(1.min(target.library_dots), 1.min(target.library_convs)), (0, 0)] {

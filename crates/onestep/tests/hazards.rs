@@ -6,7 +6,7 @@ use onestep::backend::Device;
 use onestep::backend::reference::{Value, evaluate};
 use onestep::ir::*;
 use onestep::passes::{Passes, compile};
-use onestep::testing::{devices, fill};
+use onestep::testing::{devices, fill, run_once};
 
 fn f32s(shape: impl Into<Shape>, seed: u32) -> Literal {
     let shape = shape.into();
@@ -21,21 +21,11 @@ fn check(g: &Graph, inputs: &[Literal], states: &[Literal]) {
 
 fn check_on(device: &Device, g: &Graph, inputs: &[Literal], states: &[Literal]) {
     let compiled = compile(g, &device.target(), Passes::all()).unwrap();
-    let memory: Vec<_> = states
-        .iter()
-        .map(|s| {
-            let m = device.allocate(s.dtype(), s.elements()).unwrap();
-            m.upload(s.bytes()).unwrap();
-            m
-        })
-        .collect();
-    let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
-    program.run().unwrap();
+    let (outputs, _) = run_once(device, &compiled, inputs, states).unwrap();
     let values = |l: &[Literal]| l.iter().map(Value::from_literal).collect::<Vec<_>>();
     let want = evaluate(g, &values(inputs), &values(states)).unwrap();
     for (o, want) in want.outputs.iter().enumerate() {
-        let got = program.read_output(o).unwrap().to_f64();
+        let got = outputs[o].to_f64();
         let wrong = got.iter().zip(&want.data).position(|(a, b)| (*a - *b).abs() > 1e-3);
         assert!(wrong.is_none(), "output {o}, element {wrong:?}: {got:?} is not {:?}", want.data);
     }

@@ -9,7 +9,7 @@ use onestep::ir::{
     verify,
 };
 use onestep::passes::{Passes, Precision, compile, compile_in, narrow};
-use onestep::testing::{devices, fill};
+use onestep::testing::{devices, fill, run_once};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -312,21 +312,17 @@ fn agree_on(device: &Device, choices: &[Choice], states: bool, passes: &str) -> 
     let values = |list: &[Literal]| list.iter().map(Value::from_literal).collect::<Vec<_>>();
     let want = evaluate(&graph, &values(&inputs), &values(&initial)).unwrap();
     let compiled = compile(&graph, &device.target(), passes.parse::<Passes>().unwrap()).unwrap();
-    let memory: Vec<_> = initial.iter().map(|s| device.allocate(DType::F32, s.elements()).unwrap()).collect();
-    initial.iter().zip(&memory).for_each(|(s, m)| m.upload(s.bytes()).unwrap());
-    let mut program = device.compile(&compiled.graph, &compiled.plan, &memory).unwrap();
-    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
-    program.run().unwrap();
+    let (outputs, states) = run_once(device, &compiled, &inputs, &initial).unwrap();
     let close = |want: &Value, got: Vec<f32>| {
         let scale = want.data.iter().fold(1.0f64, |m, v| m.max(v.abs()));
         want.data.iter().zip(&got).all(|(w, g)| (w - *g as f64).abs() <= 2e-4 * scale)
     };
     for (i, want) in want.outputs.iter().enumerate() {
-        let got = program.read_output(i).unwrap().to_f32();
+        let got = outputs[i].to_f32();
         prop_assert!(close(want, got.clone()), "output {i}: {want:?}\nis not {got:?}\n{graph}\n{}", compiled.plan);
     }
-    for (want, memory) in want.states.iter().zip(&memory) {
-        let got = Literal::from_bytes(DType::F32, [24], memory.download().unwrap()).unwrap().to_f32();
+    for (want, got) in want.states.iter().zip(&states) {
+        let got = got.to_f32();
         prop_assert!(close(want, got.clone()), "state: {want:?}\nis not {got:?}\n{graph}\n{}", compiled.plan);
     }
     Ok(())

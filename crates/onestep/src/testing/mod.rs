@@ -12,6 +12,7 @@ use crate::backend::Device;
 use crate::backend::reference::{Evaluated, Value, evaluate};
 use crate::error::Result;
 use crate::ir::{DType, Graph, Literal, NodeId, Op, StateId, Type};
+use crate::passes::Compiled;
 use crate::plan::Target;
 
 /// 32 well-mixed bits of an index and a seed: a Weyl step and MurmurHash3's finalizer.
@@ -106,6 +107,27 @@ pub fn devices() -> Vec<Device> {
     [Device::cpu_with_threads(1)].into_iter().chain(cuda()).chain(wgpu()).collect()
 }
 
+/// Binds a program to states of its own and runs it once: its outputs, and the states after the step.
+///
+/// # Errors
+/// Those of the device's compiler; a test has no use for any other.
+pub fn run_once(
+    device: &Device,
+    compiled: &Compiled,
+    inputs: &[Literal],
+    states: &[Literal],
+) -> Result<(Vec<Literal>, Vec<Literal>)> {
+    let memory: Vec<_> = states.iter().map(|s| device.allocate(s.dtype(), s.elements()).unwrap()).collect();
+    states.iter().zip(&memory).for_each(|(s, memory)| memory.upload(s.bytes()).unwrap());
+    let mut program = device.compile(&compiled.graph, &compiled.plan, &memory)?;
+    inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
+    program.run().unwrap();
+    let outputs = (0..compiled.graph.outputs().len()).map(|i| program.read_output(i).unwrap()).collect();
+    let after = states.iter().zip(&memory);
+    let after = after.map(|(s, m)| Literal::from_bytes(s.dtype(), s.shape(), m.download().unwrap()).unwrap());
+    Ok((outputs, after.collect()))
+}
+
 /// A small graph with what goes in, to be run on a backend and on the reference.
 #[derive(Clone, Debug)]
 pub struct OpCase {
@@ -130,6 +152,13 @@ impl OpCase {
         }
         self.name.insert_str(0, "coarse ");
         self
+    }
+
+    /// How many of its ops are products, convolutions or gradients of these.
+    pub fn contractions(&self) -> usize {
+        let contracts =
+            |op: &Op| matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. });
+        self.graph.nodes().filter(|(_, node)| contracts(&node.op)).count()
     }
 
     /// What the reference gives.

@@ -4,10 +4,11 @@ use super::*;
 use wgpu::Features;
 
 use crate::ErrorKind;
+use crate::backend::Device;
 use crate::backend::memory::Purpose;
 use crate::ir::{Literal, Op, StateId, Type, Unary};
 use crate::passes::{Compiled, Passes, compile};
-use crate::testing::{OpCase, op_cases};
+use crate::testing::{OpCase, op_cases, run_once};
 
 /// The best adapter there is; CI must have one.
 fn open() -> Option<Wgpu> {
@@ -34,18 +35,10 @@ fn reopened(change: impl FnOnce(&mut Gpu)) -> Wgpu {
     Wgpu::of(gpu)
 }
 
-/// Compiles a case of the conformance suite and runs it once: what is wrong with its results. An error if it cannot be
-/// compiled.
-fn judge(wgpu: &Wgpu, case: &OpCase, compiled: &Compiled) -> Result<Option<String>> {
-    let states: Vec<Memory> = case.states.iter().map(|s| wgpu.allocate(s.dtype(), s.elements()).unwrap()).collect();
-    case.states.iter().zip(&states).for_each(|(s, memory)| memory.upload(s.bytes()).unwrap());
-    let mut program = wgpu.compile(&compiled.graph, &compiled.plan, &states)?;
-    case.inputs.iter().enumerate().for_each(|(i, x)| program.write_input(i, x).unwrap());
-    program.run().unwrap();
-    let outputs: Vec<_> = (0..case.graph.outputs().len()).map(|i| program.read_output(i).unwrap()).collect();
-    let after = case.states.iter().zip(&states);
-    let after = after.map(|(s, m)| Literal::from_bytes(s.dtype(), s.shape(), m.download().unwrap()).unwrap());
-    Ok(case.check(&outputs, &after.collect::<Vec<_>>()).err())
+/// What is wrong with the results of a case of the conformance suite. An error if it cannot be compiled.
+fn judge(device: &Device, case: &OpCase, compiled: &Compiled) -> Result<Option<String>> {
+    let (outputs, states) = run_once(device, compiled, &case.inputs, &case.states)?;
+    Ok(case.check(&outputs, &states).err())
 }
 
 /// A program that adds e^x of its input to a state.
@@ -147,12 +140,7 @@ fn buffers_beyond_the_limits_are_errors_of_memory() {
 fn every_tile_computes_what_the_reference_does() {
     let Some(wgpu) = open() else { return };
     let target = Target { tile_work: 1, ..wgpu.target() };
-    let multiplies = |case: &OpCase| {
-        let is_product =
-            |op: &Op| matches!(op, Op::Dot { .. } | Op::Conv(_) | Op::ConvInputGrad { .. } | Op::ConvFilterGrad { .. });
-        case.graph.nodes().any(|(_, node)| is_product(&node.op))
-    };
-    let cases: Vec<OpCase> = op_cases().into_iter().filter(multiplies).collect();
+    let cases: Vec<OpCase> = op_cases().into_iter().filter(|case| case.contractions() > 0).collect();
     // Such kernels take long to compile. Matrix units take f16 alone; the others' tiles share out the cases.
     let (of_halves, others): (Vec<Tile>, Vec<Tile>) = Tile::all().partition(Tile::is_cooperative);
     let halves: Vec<&OpCase> = cases.iter().filter(|c| c.inputs.iter().all(|x| x.dtype() == DType::F16)).collect();
@@ -169,6 +157,7 @@ fn every_tile_computes_what_the_reference_does() {
         let emulated = tile.is_cooperative() && !wgpu.0.gpu.cooperative;
         let mut own = reopened(|gpu| gpu.vulkan = gpu.vulkan.take().filter(|_| !emulated));
         Arc::get_mut(&mut own.0).unwrap().tile = Some(tile);
+        let own = Device::new(own);
         for case in cases {
             let compiled = compile(&case.graph, &target, Passes::all()).unwrap();
             wrong.extend(judge(&own, case, &compiled).unwrap().map(|e| format!("{tile:?}: {e}")));
@@ -185,11 +174,11 @@ fn what_is_larger_than_a_binding_is_bound_as_several() {
     if open().is_none() {
         return;
     }
-    let wgpu = reopened(|gpu| gpu.limits.max_storage_buffer_binding_size = 256);
+    let device = Device::new(reopened(|gpu| gpu.limits.max_storage_buffer_binding_size = 256));
     let (mut wrong, mut several) = (Vec::new(), 0);
     for case in op_cases().iter().step_by(7) {
-        let compiled = compile(&case.graph, &wgpu.target(), Passes::all()).unwrap();
-        match judge(&wgpu, case, &compiled) {
+        let compiled = compile(&case.graph, &device.target(), Passes::all()).unwrap();
+        match judge(&device, case, &compiled) {
             Ok(verdict) => {
                 several += usize::from(compiled.plan.buffers.iter().any(|buffer| buffer.bytes() > 256));
                 wrong.extend(verdict);
