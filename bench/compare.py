@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -147,7 +148,7 @@ def machine():
 def device_name(onestep, device):
     """What onestep calls a device: the first part of its description."""
     lines = subprocess.run([onestep, "devices"], stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    found = [line.split(None, 1)[1].split(",")[0] for line in lines if line.startswith(device)]
+    found = [re.split(r",| \(", line.split(None, 1)[1])[0] for line in lines if line.startswith(device)]
     return found[0] if found else device
 
 
