@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use onestep::backend::Device;
 use onestep::passes::{Passes, compile};
 use onestep::plan::Target;
-use onestep::testing::{OpCase, op_cases, run_once};
+use onestep::testing::{OpCase, op_cases};
 
 fn conforms(device: &Device, passes: Passes) {
     conforms_as(device, &device.target(), passes);
@@ -22,13 +22,9 @@ fn all_conform(cases: Vec<OpCase>, device: &Device, target: &Target, passes: Pas
         // A panic must name its case too.
         let run = AssertUnwindSafe(|| {
             let compiled = compile(&case.graph, target, passes).unwrap();
-            run_once(device, &compiled, &case.inputs, &case.states).unwrap()
+            case.judge(device, &compiled).unwrap()
         });
-        let verdict = match catch_unwind(run) {
-            Ok((outputs, states)) => case.check(&outputs, &states),
-            Err(_) => Err(format!("{}: panicked", case.name)),
-        };
-        wrong.extend(verdict.err());
+        wrong.extend(catch_unwind(run).unwrap_or_else(|_| Some(format!("{}: panicked", case.name))));
     }
     assert!(wrong.is_empty(), "{} of {} cases are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }

@@ -33,6 +33,12 @@ impl Cache {
         Cache(Some(folder.to_path_buf()))
     }
 
+    /// None.
+    #[cfg(test)]
+    pub(super) fn nowhere() -> Self {
+        Cache(None)
+    }
+
     /// The value of a key, if it was kept and is whole.
     pub(super) fn find(&self, key: &str) -> Option<Vec<u8>> {
         let bytes = fs::read(self.path(key)?).ok()?;

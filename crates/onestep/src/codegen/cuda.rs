@@ -310,11 +310,15 @@ impl Dialect for Cuda {
         lines
     }
 
+    fn meet(&self) -> &'static str {
+        "__syncthreads();"
+    }
+
     fn barrier(&self, workers: Workers) -> &'static str {
         match workers {
             Workers::Thread | Workers::Tiles | Workers::MatrixTiles => "",
             Workers::Warp(_) => "__syncwarp();",
-            Workers::Block => "__syncthreads();",
+            Workers::Block => self.meet(),
         }
     }
 }

@@ -150,6 +150,8 @@ pub(super) trait Dialect {
         partials: &[Partial],
         merge: &dyn Fn(&[String]) -> Vec<String>,
     ) -> Vec<String>;
+    /// Waits until all threads of the workgroup see what the others put into shared memory.
+    fn meet(&self) -> &'static str;
     /// Waits until every worker of a point (all threads for [`Workers::Block`]) is here and sees what the
     /// others wrote.
     fn barrier(&self, workers: Workers) -> &'static str;

@@ -14,12 +14,13 @@ mod dialect;
 mod helpers;
 mod printer;
 mod ranges;
+mod scatter;
 mod wgsl;
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::plan::{Contraction, Kernel, KernelKind, LoopKernel, Plan, Workers};
+use crate::plan::{Contraction, Kernel, KernelKind, LoopKernel, Plan, Scatter, Workers};
 
 pub use bindings::{Access, Binding, Bound};
 pub use contraction::{Tile, Tiling};
@@ -95,49 +96,61 @@ pub fn launches(plan: &Plan) -> Vec<Range<usize>> {
     all
 }
 
-/// Prints a loop kernel or an island, contractions ([`Workers::Tiles`]) by tiles: the kernels to launch, one after the
-/// other. WGSL takes [`Workers::MatrixTiles`] as threads: its matrix units
+/// Prints a loop kernel or an island, contractions and scattered sums ([`Workers::Tiles`]) by workgroups that each
+/// compute many results together: the kernels to launch, one after the other. WGSL takes [`Workers::MatrixTiles`] as threads: its matrix units
 /// are a [`Tile`]'s. Errors as [`print()`].
 pub fn print_tiled(plan: &Plan, kernels: Range<usize>, tiling: Tiling, language: Language) -> Result<Vec<Source>> {
     let by_tiles = |nest: &LoopKernel| language == Language::Cuda || nest.schedule.workers != Workers::MatrixTiles;
-    let Some((nest, product)) = tiled(plan, &kernels).filter(|found| by_tiles(found.0)) else {
-        return Ok(vec![print(plan, kernels, language)?]);
-    };
     let entry = format!("k{}", kernels.start);
-    let printed = contraction::print(plan, &entry, nest, product, tiling, language);
-    printed.map_err(|e| e.at(format!("kernel k{}", kernels.start)))
+    let printed = match tiled(plan, &kernels).filter(|found| by_tiles(found.0)) {
+        None => return Ok(vec![print(plan, kernels, language)?]),
+        Some((nest, Tiled::Product(product))) => contraction::print(plan, &entry, nest, product, tiling, language),
+        Some((nest, Tiled::Scatter(scatter))) => {
+            dialect(language, |dialect| scatter::print(plan, &entry, nest, &scatter, dialect))
+                .map(|source| vec![source])
+        }
+    };
+    printed.map_err(|e| e.at(format!("kernel {entry}")))
 }
 
 /// The tilings that are worth measuring for a kernel in WGSL, the one that extents decide first: it alone where the
 /// kernel is not printed by tiles, or where it says which tile.
 pub fn tilings(plan: &Plan, kernels: &Range<usize>, tiling: Tiling) -> Vec<Tiling> {
     let free = |nest: &LoopKernel| nest.schedule.workers == Workers::Tiles && tiling.tile.is_none();
-    let product = tiled(plan, kernels).filter(|found| free(found.0));
-    product.map_or_else(|| vec![tiling], |(nest, product)| contraction::tilings(plan, nest, product, tiling))
+    match tiled(plan, kernels) {
+        Some((nest, Tiled::Product(product))) if free(nest) => contraction::tilings(plan, nest, product, tiling),
+        _ => vec![tiling],
+    }
 }
 
 /// Bytes of the scratch memory that what [`print_tiled`] prints shares.
 pub fn scratch_bytes(plan: &Plan, kernels: &Range<usize>, tiling: Tiling) -> usize {
-    let tiled = tiled(plan, kernels);
-    tiled.map_or(0, |(nest, product)| contraction::scratch_bytes(plan, nest, product, tiling))
+    match tiled(plan, kernels) {
+        Some((nest, Tiled::Product(product))) => contraction::scratch_bytes(plan, nest, product, tiling),
+        _ => 0,
+    }
 }
 
-/// The nest that is printed by tiles, if one is.
-fn tiled<'a>(plan: &'a Plan, kernels: &Range<usize>) -> Option<(&'a LoopKernel, Contraction<'a>)> {
+/// What workgroups compute that each have many results.
+enum Tiled<'a> {
+    Product(Contraction<'a>),
+    Scatter(Scatter<'a>),
+}
+
+/// The nest that is printed so, if one is.
+fn tiled<'a>(plan: &'a Plan, kernels: &Range<usize>) -> Option<(&'a LoopKernel, Tiled<'a>)> {
     let [Kernel { kind: KernelKind::Loop(nest), .. }] = &plan.kernels[kernels.clone()] else { return None };
     let by_tiles =
         nest.schedule.workers.are_tiles() && !printer::is_wide(plan, [nest].into_iter(), 1 << 16, &cuda::Cuda);
-    Some((nest, nest.contraction().filter(|_| by_tiles)?))
+    let product = || nest.contraction().map(Tiled::Product);
+    let scatter = || nest.scatter().map(Tiled::Scatter);
+    by_tiles.then(|| product().or_else(scatter)).flatten().map(|tiled| (nest, tiled))
 }
 
 /// Prints a loop kernel of a plan, or an island of them (`kernels` is then the island's range). Memory must
 /// have been planned. An error says what the language cannot hold: f64, or for WGSL indices beyond 32 bits and
 /// more buffers than a kernel may bind.
 pub fn print(plan: &Plan, kernels: Range<usize>, language: Language) -> Result<Source> {
-    let dialect: &dyn Dialect = match &language {
-        Language::Cuda => &cuda::Cuda,
-        &Language::Wgsl { bindings, binding_bytes, subgroup } => &wgsl::Wgsl { bindings, binding_bytes, subgroup },
-    };
     let place = || match kernels.len() {
         1 => format!("kernel k{}", kernels.start),
         _ => format!("island k{} to k{}", kernels.start, kernels.end - 1),
@@ -164,5 +177,14 @@ pub fn print(plan: &Plan, kernels: Range<usize>, language: Language) -> Result<S
         _ => format!("k{}_to_k{}", kernels.start, kernels.end - 1),
     };
     let numbered: Vec<_> = kernels.clone().zip(members).collect();
-    printer::print(plan, &entry, &numbered, threads, dialect).map_err(|e: Error| e.at(place()))
+    let printed = dialect(language, |dialect| printer::print(plan, &entry, &numbered, threads, dialect));
+    printed.map_err(|e: Error| e.at(place()))
+}
+
+/// Does something in a language.
+fn dialect<T>(language: Language, what: impl FnOnce(&dyn Dialect) -> T) -> T {
+    match language {
+        Language::Cuda => what(&cuda::Cuda),
+        Language::Wgsl { bindings, binding_bytes, subgroup } => what(&wgsl::Wgsl { bindings, binding_bytes, subgroup }),
+    }
 }

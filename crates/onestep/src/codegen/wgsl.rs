@@ -396,6 +396,10 @@ impl Dialect for Wgsl {
         lines
     }
 
+    fn meet(&self) -> &'static str {
+        "workgroupBarrier();"
+    }
+
     fn barrier(&self, workers: Workers) -> &'static str {
         match workers {
             Workers::Thread | Workers::Tiles | Workers::MatrixTiles => "",

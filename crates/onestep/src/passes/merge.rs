@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::schedule::{Dependencies, Uses};
-use super::workers::is_tiled;
+use super::workers::{is_scattered, is_tiled};
 use crate::ir::{DType, ReduceOp};
 use crate::plan::{
     Affine, BufferId, Expr, ExprId, Fold, Kernel, KernelKind, Let, Load, LoopKernel, Out, Phase, Place, Plan, Target,
@@ -101,8 +101,10 @@ impl<'a> Merger<'a> {
         let together = first.phases.len() + second.phases.len();
         let merged = merged(self.plan, first, second, self.target)?;
         // Tiles are worth more than a kernel saved.
-        if [first, second].iter().any(|k| is_tiled(k, self.target)) && !is_tiled(&merged, self.target) {
-            return None;
+        for is_together in [is_tiled, is_scattered] {
+            if [first, second].iter().any(|k| is_together(k, self.target)) && !is_together(&merged, self.target) {
+                return None;
+            }
         }
         let apart = pairs == Pairs::Siblings && merged.phases.len() == together && merged.points() > 1;
         (!apart).then_some(merged)

@@ -3,7 +3,9 @@
 //! the same program gets the same kernels, and the same bits.
 
 use crate::ir::DType;
-use crate::plan::{Expr, Fold, KernelKind, LoopKernel, Out, Phase, Plan, Schedule, Target, Var, Workers, is_vector};
+use crate::plan::{
+    Expr, Fold, KernelKind, LoopKernel, Out, Phase, Plan, Scatter, Schedule, Target, Var, Workers, is_vector,
+};
 
 /// Threads of a workgroup in most kernels: enough to hide latency, few enough that small grids spread.
 const THREADS: usize = 256;
@@ -13,6 +15,10 @@ const STEPS_OF_A_WARP: usize = 32;
 /// for memory again and again.
 const BUSY: usize = 1 << 13;
 const BUSY_FOLDING: usize = 1 << 15;
+/// Rows of a scattered sum from which each has a workgroup of its own, of at least so many threads: as many as a word has
+/// bits.
+const ROWS: usize = 64;
+const WORD: usize = 32;
 /// What folding the partial results of several threads costs, in elements walked.
 const FOLDING: usize = 16;
 
@@ -64,8 +70,18 @@ pub(super) fn is_tiled(kernel: &LoopKernel, target: &Target) -> bool {
     target.tile_work > 0 && kernel.contraction().is_some_and(|c| c.work() >= target.tile_work)
 }
 
-/// What computes a kernel by tiles, if it is to be.
+/// Whether a kernel is a scattered sum of so many rows and steps that each row's steps had better be looked for first.
+/// Of few rows each has many of the steps, and few workgroups would look for them.
+pub(super) fn is_scattered(kernel: &LoopKernel, target: &Target) -> bool {
+    let many = |s: &Scatter| s.group.extent() >= ROWS && s.work() >= target.tile_work;
+    target.tile_work > 0 && largest_workgroup(target) >= WORD && kernel.scatter().is_some_and(|s| many(&s))
+}
+
+/// What computes a kernel by workgroups that do more than share a row, if it is to be.
 fn tiles(plan: &Plan, kernel: &LoopKernel, target: &Target) -> Option<Workers> {
+    if is_scattered(kernel, target) {
+        return Some(Workers::Tiles);
+    }
     let product = kernel.contraction().filter(|_| is_tiled(kernel, target))?;
     let [left, right] = [product.left, product.right].map(|load| plan.buffer(load.buffer).dtype);
     let by_matrix = left == right

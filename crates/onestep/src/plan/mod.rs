@@ -9,6 +9,7 @@ mod index;
 mod kernel;
 mod nest;
 mod roofline;
+mod scatter;
 mod schedule;
 mod text;
 
@@ -22,6 +23,7 @@ pub use kernel::{
     Typed,
 };
 pub use roofline::Peaks;
+pub use scatter::Scatter;
 pub use schedule::{Schedule, Workers, is_vector};
 
 use std::ops::Range;
@@ -176,7 +178,8 @@ pub struct Target {
     pub library_tf32: u64,
     /// Fewest filters times channels of a filter whose gradient is such a call.
     pub library_filters: usize,
-    /// Fewest multiply-adds of a loop nest that is computed by tiles ([`Workers::Tiles`]). 0: none is.
+    /// Fewest multiply-adds of a loop nest that workgroups compute together ([`Workers::Tiles`]), or steps of a scattered
+    /// sum at all its points. 0: none is.
     pub tile_work: u64,
     /// Whether units that multiply small matrices take bf16 and f16.
     pub matrix_units: bool,

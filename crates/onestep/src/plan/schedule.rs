@@ -16,8 +16,8 @@ pub enum Workers {
     Warp(usize),
     /// All threads of a workgroup (a power of two).
     Block,
-    /// Workgroups that each compute a tile of a [`Contraction`](super::Contraction); a language without a printer for
-    /// them takes them as [`Workers::Thread`].
+    /// Workgroups that each compute a tile of a [`Contraction`](super::Contraction), or some of a row's results of a
+    /// [`Scatter`](super::Scatter); a language without a printer for them takes them as [`Workers::Thread`].
     Tiles,
     /// As [`Workers::Tiles`], by units that multiply small matrices (tensor cores): operands of bf16 or f16 as they
     /// are, those of f32 rounded to TF32.

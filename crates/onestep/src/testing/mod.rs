@@ -161,6 +161,15 @@ impl OpCase {
         self.graph.nodes().filter(|(_, node)| contracts(&node.op)).count()
     }
 
+    /// What is wrong with its results on a device, if anything is.
+    ///
+    /// # Errors
+    /// As [`run_once`].
+    pub fn judge(&self, device: &Device, compiled: &Compiled) -> Result<Option<String>> {
+        let (outputs, states) = run_once(device, compiled, &self.inputs, &self.states)?;
+        Ok(self.check(&outputs, &states).err())
+    }
+
     /// What the reference gives.
     pub fn expected(&self) -> Result<Evaluated> {
         let values = |literals: &[Literal]| literals.iter().map(Value::from_literal).collect::<Vec<_>>();

@@ -365,6 +365,11 @@ pub(super) fn indexing(s: &mut Suite) {
     of(DType::F32, &[10, 8], 0, &[300]);
     of(DType::F32, &[1000, 33], 0, &[17]);
     of(DType::F32, &[100], 0, &[1000]);
+    // Rows enough for workgroups of their own: of several axes, more columns than threads have, more steps than a round.
+    of(DType::F32, &[3, 70, 300], 1, &[2, 40]);
+    of(DType::F32, &[65, 2100], 0, &[20]);
+    of(DType::F32, &[64], 0, &[9000]);
+    NUMBERS.into_iter().for_each(|dtype| of(dtype, &[200, 40], 0, &[60]));
     of(DType::F32, &[0, 3], 0, &[4]);
     of(DType::F32, &[3, 0], 0, &[4]);
     let far = literal(DType::I32, [4], &[i32::MIN as f64, i32::MAX as f64, -1.0, 2.0]);

@@ -214,6 +214,15 @@ fn an_island_of_a_loss_and_its_mean() {
     check_with(&programs::cross_entropy(), "", WGSL, expect_file!["expected/island.wgsl"]);
 }
 
+#[test]
+fn a_scattered_sum_looks_for_its_steps() {
+    let plan = planned(&programs::scatter().graph, "");
+    let expected = [expect_file!["expected/scatter.cu"], expect_file!["expected/scatter.wgsl"]];
+    for (language, expected) in [Language::Cuda, WGSL].into_iter().zip(expected) {
+        check_tiles_with("found", &plan, language, host::GPU, expected);
+    }
+}
+
 /// The contractions of a program by tiles.
 fn check_tiles(case: &OpCase, expected: ExpectFile) {
     check_tiles_of(&planned(&case.graph, ""), expected);
@@ -224,8 +233,13 @@ fn check_tiles_of(plan: &Plan, expected: ExpectFile) {
 }
 
 fn check_tiles_in(plan: &Plan, language: Language, tiling: Tiling, expected: ExpectFile) {
+    check_tiles_with("staged", plan, language, tiling, expected);
+}
+
+/// The kernels whose text has a word.
+fn check_tiles_with(word: &str, plan: &Plan, language: Language, tiling: Tiling, expected: ExpectFile) {
     let printed = launches(plan).into_iter().map(|k| print_tiled(plan, k, tiling, language).unwrap());
-    let kernels: Vec<String> = printed.flatten().map(|s| s.kernel).filter(|k| k.contains("staged")).collect();
+    let kernels: Vec<String> = printed.flatten().map(|s| s.kernel).filter(|k| k.contains(word)).collect();
     assert!(!kernels.is_empty());
     expected.assert_eq(&kernels.join("\n"));
 }

@@ -263,6 +263,14 @@ pub fn gather() -> OpCase {
     traced("gather", 0, |t| vec![t.input("table", [9, 16], F32).gather(&t.input("index", [5], DType::I32), 0)])
 }
 
+/// What the gradient of an embedding is: rows added where indices say.
+pub fn scatter() -> OpCase {
+    traced("scatter", 700, |t| {
+        let (base, index) = (t.input("base", [100, 300], F32), t.input("index", [700], DType::I32));
+        vec![base.scatter_add(&index, &t.input("updates", [700, 300], F32), 0)]
+    })
+}
+
 /// Bytes of images, scaled, and a mask of bytes.
 pub fn bytes() -> OpCase {
     traced("bytes", 0, |t| {
@@ -295,6 +303,7 @@ pub fn all() -> Vec<OpCase> {
         dropout(),
         bf16(),
         gather(),
+        scatter(),
         bytes(),
     ]
 }

@@ -126,9 +126,10 @@ impl Blas {
         let out = shared.pool.uninitialised(call.out_bytes, Purpose::Workspace)?;
         let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
         if product.epilogue.relu {
-            let (nan, dtype) = (tune::nan(shared, probe_bytes(product))?, product.out.operand.dtype);
-            let call = probe(*nan.raw())?;
-            candidates = tune::keeping_nan(shared, dtype, &out, candidates, |candidate| {
+            let nan = tune::Probe::Nan;
+            let (block, dtype) = (nan.block(shared, probe_bytes(product))?, product.out.operand.dtype);
+            let call = probe(*block.raw())?;
+            candidates = nan.passed(shared, dtype, &out, candidates, |candidate| {
                 // SAFETY: as below, and so for the block of NaN.
                 unsafe { call.queue(self, candidate, *out.raw(), *workspace.raw(), self.gpu.stream()) }
             })?;

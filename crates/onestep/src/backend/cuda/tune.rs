@@ -1,4 +1,5 @@
-//! Which of several ways to do the same work is fastest, measured on the GPU, and which of them keep NaN.
+//! Which of several ways to do the same work is fastest, measured on the GPU, and which of them do with NaN as they
+//! should.
 
 use std::sync::Arc;
 
@@ -14,12 +15,22 @@ const ROUNDS: usize = 3;
 const RUNS: usize = 4;
 /// How much slower than the fastest one may be that is preferred to it.
 const TIE: f32 = 1.02;
-/// Bytes of results that are looked at for NaN.
+/// Bytes of results that are looked at.
 const PROBED: usize = 64 << 10;
+
+#[cfg(test)]
+thread_local! {
+    /// What counts as the fastest, for tests of this thread, however fast it is.
+    pub(super) static PICKED: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+}
 
 /// The number of the fastest of so many, the most preferred first. `queue` puts one on the GPU's queue; one that cannot
 /// be queued is passed over.
 pub(super) fn fastest(gpu: &Arc<Gpu>, count: usize, queue: impl Fn(usize) -> Result<()>) -> Result<usize> {
+    #[cfg(test)]
+    if let Some(picked) = PICKED.get() {
+        return Ok(picked.min(count.saturating_sub(1)));
+    }
     if count < 2 {
         return Ok(0);
     }
@@ -41,35 +52,53 @@ pub(super) fn fastest(gpu: &Arc<Gpu>, count: usize, queue: impl Fn(usize) -> Res
     Ok(first_of(&times))
 }
 
-/// So many bytes of NaN, whatever float they are.
-pub(super) fn nan(shared: &Shared, bytes: usize) -> Result<Block<GpuMemory>> {
-    let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
-    shared.upload(&vec![0xff; bytes], &block)?;
-    Ok(block)
+/// What a ReLU or its gradient is given to see what it makes of it, and what it should make of that everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// NaN, which a ReLU keeps, and a mask of NaN lets through.
+    Nan,
+    /// Zeros, which as a mask let nothing through, not even NaN.
+    Zero,
 }
 
-/// Those of some ways to compute floats that write NaN alone, as they should where they read it. Libraries' ReLUs make 0 of
-/// NaN in some of their algorithms, and for some elements only, whatever they are told; what cannot be queued keeps nothing.
-pub(super) fn keeping_nan<T>(
-    shared: &Shared,
-    dtype: DType,
-    out: &Block<GpuMemory>,
-    ways: Vec<T>,
-    queue: impl Fn(&T) -> Result<()>,
-) -> Result<Vec<T>> {
-    let bytes = out.bytes().min(PROBED) / dtype.size() * dtype.size();
-    let (zeros, mut kept) = (vec![0; bytes], Vec::new());
-    for way in ways {
-        shared.upload(&zeros, out)?;
-        if queue(&way).is_err() {
-            continue;
-        }
-        let written = Literal::from_bytes(dtype, [bytes / dtype.size()], shared.first(out, bytes)?)?;
-        if written.to_f32().iter().all(|x| x.is_nan()) {
-            kept.push(way);
-        }
+impl Probe {
+    /// Each byte of it, whatever the float.
+    fn byte(self) -> u8 {
+        if self == Probe::Nan { 0xff } else { 0 }
     }
-    Ok(kept)
+
+    /// So many bytes of it.
+    pub(super) fn block(self, shared: &Shared, bytes: usize) -> Result<Block<GpuMemory>> {
+        let block = shared.pool.uninitialised(bytes, Purpose::Workspace)?;
+        shared.upload(&vec![self.byte(); bytes], &block)?;
+        Ok(block)
+    }
+
+    /// Those of some ways to compute floats that write nothing else. Libraries' ReLUs make 0 of NaN in some of their
+    /// algorithms, and for some elements only, whatever they are told; what cannot be queued writes nothing.
+    pub(super) fn passed<T>(
+        self,
+        shared: &Shared,
+        dtype: DType,
+        out: &Block<GpuMemory>,
+        ways: Vec<T>,
+        queue: impl Fn(&T) -> Result<()>,
+    ) -> Result<Vec<T>> {
+        let bytes = out.bytes().min(PROBED) / dtype.size() * dtype.size();
+        let (before, mut passed) = (vec![!self.byte(); bytes], Vec::new());
+        for way in ways {
+            shared.upload(&before, out)?;
+            if queue(&way).is_err() {
+                continue;
+            }
+            let written = Literal::from_bytes(dtype, [bytes / dtype.size()], shared.first(out, bytes)?)?;
+            let right = |x: &f32| if self == Probe::Nan { x.is_nan() } else { *x == 0.0 };
+            if written.to_f32().iter().all(right) {
+                passed.push(way);
+            }
+        }
+        Ok(passed)
+    }
 }
 
 fn first_of(times: &[f32]) -> usize {

@@ -7,8 +7,8 @@ use crate::ErrorKind;
 use crate::backend::Device;
 use crate::backend::memory::Purpose;
 use crate::ir::{Literal, Op, StateId, Type, Unary};
-use crate::passes::{Compiled, Passes, compile};
-use crate::testing::{OpCase, op_cases, run_once};
+use crate::passes::{Passes, compile};
+use crate::testing::{OpCase, op_cases};
 
 /// The best adapter there is; CI must have one.
 fn open() -> Option<Wgpu> {
@@ -33,12 +33,6 @@ fn reopened(change: impl FnOnce(&mut Gpu)) -> Wgpu {
     let mut gpu = Gpu::open(adapters::named("wgpu").unwrap()).unwrap();
     change(&mut gpu);
     Wgpu::of(gpu)
-}
-
-/// What is wrong with the results of a case of the conformance suite. An error if it cannot be compiled.
-fn judge(device: &Device, case: &OpCase, compiled: &Compiled) -> Result<Option<String>> {
-    let (outputs, states) = run_once(device, compiled, &case.inputs, &case.states)?;
-    Ok(case.check(&outputs, &states).err())
 }
 
 /// A program that adds e^x of its input to a state.
@@ -160,7 +154,7 @@ fn every_tile_computes_what_the_reference_does() {
         let own = Device::new(own);
         for case in cases {
             let compiled = compile(&case.graph, &target, Passes::all()).unwrap();
-            wrong.extend(judge(&own, case, &compiled).unwrap().map(|e| format!("{tile:?}: {e}")));
+            wrong.extend(case.judge(&own, &compiled).unwrap().map(|e| format!("{tile:?}: {e}")));
             count += 1;
         }
         println!("{tile:?}: {count} programs, {} of them wrong", wrong.len());
@@ -178,7 +172,7 @@ fn what_is_larger_than_a_binding_is_bound_as_several() {
     let (mut wrong, mut several) = (Vec::new(), 0);
     for case in op_cases().iter().step_by(7) {
         let compiled = compile(&case.graph, &device.target(), Passes::all()).unwrap();
-        match judge(&device, case, &compiled) {
+        match case.judge(&device, &compiled) {
             Ok(verdict) => {
                 several += usize::from(compiled.plan.buffers.iter().any(|buffer| buffer.bytes() > 256));
                 wrong.extend(verdict);

@@ -56,10 +56,6 @@ impl Tongue for CudaTiles {
         Some("take_turn();")
     }
 
-    fn meet(&self) -> &'static str {
-        "__syncthreads();"
-    }
-
     fn repeat(&self, t: &mut Text, name: &str, count: usize, body: &dyn Fn(&mut Text, &str)) {
         t.line("#pragma unroll".into());
         t.open(format!("for (int {name} = 0; {name} < {count}; ++{name}) {{"));

@@ -67,8 +67,6 @@ trait Tongue {
     fn views(&self, cell: &str) -> Vec<String>;
     /// Before a kernel reads what those before it have written.
     fn take_turn(&self) -> Option<&'static str>;
-    /// Waits until all threads of the block see what the others put into shared memory.
-    fn meet(&self) -> &'static str;
     /// Lines for each of `0..count`, which is best not a loop when it runs; `body` is given the number.
     fn repeat(&self, t: &mut Text, name: &str, count: usize, body: &dyn Fn(&mut Text, &str));
     /// Declares a thread's own array, of one or two axes.
@@ -231,7 +229,7 @@ const STORED_BYTES: usize = 16;
 
 /// An axis's variables with their values at place `at`, those that `used` says are used; of the variable that is taken
 /// several at a time, the first.
-fn decode(axis: &Axis, at: &str, used: impl Fn(Var) -> bool, taken: Option<Var>) -> Vec<(String, String)> {
+pub(super) fn decode(axis: &Axis, at: &str, used: impl Fn(Var) -> bool, taken: Option<Var>) -> Vec<(String, String)> {
     let mut below = axis.extent();
     let mut lines = Vec::new();
     for (i, &(var, extent)) in axis.vars.iter().enumerate() {
@@ -431,7 +429,7 @@ impl Printed<'_> {
                 t.close();
             }
             if round + 1 < rounds {
-                t.line(self.tongue.meet().into());
+                t.line(self.dialect().meet().into());
             }
         }
     }
@@ -451,7 +449,7 @@ impl Printed<'_> {
         }
         // So far all was numbers; from here on the kernel reads what those before it have written.
         self.tongue.take_turn().into_iter().for_each(|line| t.line(line.into()));
-        let meet = self.tongue.meet();
+        let meet = self.dialect().meet();
         if sides.iter().any(|side| side.has_steps()) {
             t.line(meet.into());
         }
@@ -487,7 +485,7 @@ impl Printed<'_> {
         let (tm, tn) = (self.cut.rows_of_round(), self.cut.columns_of_round());
         let Contraction { m, n, .. } = self.product;
         let tongue = self.tongue;
-        t.line(tongue.meet().into());
+        t.line(self.dialect().meet().into());
         let width = self.nest.schedule.vector;
         self.count(t, "at", "thread", &(tm * tn / width).to_string(), self.cut.threads());
         // Neighbouring threads store neighbouring results.
@@ -567,7 +565,7 @@ impl Printed<'_> {
         if sharers > 1 {
             let shared = |i: &str| tongue.at("together", "thread", &format!("{i} * {THREADS}"));
             tongue.repeat(t, "i", width, &|t, i| t.line(format!("{} = whole[{i}];", shared(i))));
-            t.line(tongue.meet().into());
+            t.line(self.dialect().meet().into());
             t.open(format!("if (thread >= {column}) {{"));
             t.line("return;".into());
             t.close();
@@ -618,33 +616,33 @@ impl Printed<'_> {
 
 impl Affine {
     /// The map as C.
-    fn code(&self) -> String {
+    pub(super) fn code(&self) -> String {
         self.to_string().replace('*', " * ")
     }
 }
 
 /// Lines with their depth.
-struct Text {
-    text: String,
-    depth: usize,
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) depth: usize,
 }
 
 impl Text {
-    fn line(&mut self, line: String) {
+    pub(super) fn line(&mut self, line: String) {
         let indent = if line.starts_with("#pragma") { 0 } else { self.depth };
         let _ = writeln!(self.text, "{}{line}", "  ".repeat(indent));
     }
 
-    fn lines(&mut self, lines: Vec<String>) {
+    pub(super) fn lines(&mut self, lines: Vec<String>) {
         lines.into_iter().for_each(|line| self.line(line));
     }
 
-    fn open(&mut self, line: String) {
+    pub(super) fn open(&mut self, line: String) {
         self.line(line);
         self.depth += 1;
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.depth -= 1;
         self.line("}".into());
     }

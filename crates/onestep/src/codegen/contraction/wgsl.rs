@@ -79,10 +79,6 @@ impl Tongue for WgslTiles {
         None
     }
 
-    fn meet(&self) -> &'static str {
-        "workgroupBarrier();"
-    }
-
     fn repeat(&self, t: &mut Text, _: &str, count: usize, body: &dyn Fn(&mut Text, &str)) {
         for i in 0..count {
             t.open("{".into());

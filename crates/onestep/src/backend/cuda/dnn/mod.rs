@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUstream;
 
+use super::Shared;
 use super::driver::Gpu;
-use super::{Shared, tune};
+use super::tune::{self, Probe};
 use crate::backend::memory::Purpose;
 use crate::backend::switches;
 use crate::error::{Error, Result};
@@ -125,11 +126,19 @@ impl Dnn {
         let out = shared.pool.uninitialised(bytes_of(written), Purpose::Workspace)?;
         let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
         let call = Call { tensors: call.writing_to(*out.raw()), ..*call };
-        if convolution.epilogue.relu {
-            let nan = tune::nan(shared, bytes_of(convolution.filter).max(written.extents[3] * 4))?;
-            let operands = call.probing(*nan.raw()).operands(self.library, *workspace.raw())?;
-            candidates = tune::keeping_nan(shared, written.operand.dtype, &out, candidates, |plan| {
-                // SAFETY: as below, and so for the block of NaN.
+        let probes = match &convolution.epilogue {
+            epilogue if epilogue.mask.is_some() => &[Probe::Nan, Probe::Zero][..],
+            epilogue if epilogue.relu => &[Probe::Nan],
+            _ => &[],
+        };
+        for probe in probes {
+            // A mask is as large as what is written, a bias has 4 bytes for each channel of that.
+            let nan = Probe::Nan.block(shared, bytes_of(convolution.filter).max(written.extents[3] * 4))?;
+            let mask = call.mask.map(|_| probe.block(shared, bytes_of(written))).transpose()?;
+            let probing = call.probing(*nan.raw(), mask.as_ref().map(|block| *block.raw()));
+            let operands = probing.operands(self.library, *workspace.raw())?;
+            candidates = probe.passed(shared, written.operand.dtype, &out, candidates, |plan| {
+                // SAFETY: as below, and so for the blocks of probes.
                 unsafe { self.queue(plan, &operands, self.gpu.stream()) }
             })?;
         }
@@ -203,7 +212,7 @@ fn described(convolution: &DnnConvolution) -> String {
     let _ = write!(text, ", stride {stride:?}, padding {padding:?}, dilation {dilation:?}, bias {bias}, relu {relu}");
     // What was measured before there were masks is still known by its name.
     if mask {
-        text.push_str(", mask");
+        text.push_str(", mask minds NaN");
     }
     text
 }
@@ -240,10 +249,10 @@ impl Call {
         self.tensors.map(|(number, at)| (number, if number == self.written { out } else { at }))
     }
 
-    /// The same reading NaN instead of the bias, or of the filter where there is none.
-    fn probing(&self, nan: u64) -> Self {
+    /// The same reading NaN instead of the bias, or of the filter where there is none, and another mask.
+    fn probing(&self, nan: u64, mask: Option<u64>) -> Self {
         let filter = |(number, at)| (number, if self.bias.is_none() && number == number::FILTER { nan } else { at });
-        Call { tensors: self.tensors.map(filter), bias: self.bias.map(|_| nan), ..*self }
+        Call { tensors: self.tensors.map(filter), bias: self.bias.map(|_| nan), mask, ..*self }
     }
 
     fn operands(&self, library: &'static Library, workspace: u64) -> Result<Operands> {
