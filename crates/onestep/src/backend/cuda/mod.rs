@@ -10,7 +10,6 @@ mod lend;
 mod peaks;
 mod program;
 mod tune;
-mod turns;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
