@@ -11,6 +11,7 @@ pub mod memory;
 mod pooled;
 pub mod reference;
 mod switches;
+mod turns;
 mod wgpu;
 
 use std::any::Any;

@@ -12,7 +12,6 @@ mod program;
 #[cfg(test)]
 mod tests;
 mod tune;
-mod turns;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};

@@ -53,5 +53,6 @@ pub use account::{Account, Charge};
 pub use batch::largest_batch;
 pub use pool::{Block, Capacity, Pool, RawMemory, rounded};
 pub use size::Size;
+pub(in crate::backend) use staging::Keep;
 pub use staging::{Answer, Fence, Lease, Ring, Slot, pieces};
 pub use statistics::{Purpose, Statistics, Usage};

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::size::Size;
-use super::staging::{Ring, Slot};
+use super::staging::{Keep, Ring, Slot};
 use super::statistics::{Purpose, Statistics};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -112,10 +112,19 @@ impl<D: RawMemory> Pool<D> {
         bytes: usize,
         mut make: impl FnMut(usize) -> Result<S>,
     ) -> Result<Ring<S>> {
-        Ring::new(slots, bytes, || {
-            let held = self.0.charge(bytes, Purpose::Staging)?;
-            Ok((make(bytes)?, Box::new(held) as _))
-        })
+        Ring::new(slots, bytes, || self.beside(bytes, Purpose::Staging, &mut make))
+    }
+
+    /// Memory of so many bytes that `make` makes, and what counts it as in use until it is dropped. It does not come
+    /// back to the pool. Fails if `make` does, or if it would exceed the limit.
+    pub(in crate::backend) fn beside<S>(
+        &self,
+        bytes: usize,
+        purpose: Purpose,
+        make: impl FnOnce(usize) -> Result<S>,
+    ) -> Result<(S, Keep)> {
+        let held = self.0.charge(bytes, purpose)?;
+        Ok((make(bytes)?, Box::new(held)))
     }
 
     /// Gives all cached blocks back to the device; the number of bytes they were.

@@ -99,15 +99,14 @@ fn measure(shared: &Shared, memory: &Buffers, variants: &[Variant]) -> Result<Op
         let launches = variant.sources.iter().map(|source| {
             let bytes = variant.scratch_bytes;
             let part = Part { source: source.clone(), kernels: 0..1, scratch: Some((scratch.clone(), bytes)) };
-            let own =
-                memory.bound(&shared.gpu, &part)?.into_iter().zip(&source.bindings).map(
-                    |(bound, binding)| match binding.access {
-                        _ if bound.buffer == scratch => bound,
-                        Access::Read => BufferBinding { buffer: read, offset: 0, ..bound },
-                        Access::ReadWrite => BufferBinding { buffer: written, offset: 0, ..bound },
-                    },
-                );
-            launch(&shared.gpu, &part, &own.collect::<Vec<_>>())
+            let own = memory.bound(&shared.gpu, &part, 0)?.into_iter().zip(&source.bindings).map(|(bound, binding)| {
+                match binding.access {
+                    _ if bound.buffer == scratch => bound,
+                    Access::Read => BufferBinding { buffer: read, offset: 0, ..bound },
+                    Access::ReadWrite => BufferBinding { buffer: written, offset: 0, ..bound },
+                }
+            });
+            launch(&shared.gpu, &part, &[own.collect()])
         });
         Ok(launches.collect::<Result<Vec<_>>>().ok())
     })?;
@@ -146,7 +145,7 @@ fn stand_ins(shared: &Shared, memory: &Buffers, variants: &[Variant]) -> Result<
 /// The time of one run.
 fn time(shared: &Shared, launches: &[Launch]) -> Result<Duration> {
     let runs = |times: usize| -> Result<Duration> {
-        let list = repeated(&shared.gpu, launches, times);
+        let list = repeated(&shared.gpu, launches, 0, times);
         let began = Instant::now();
         shared.gpu.submit(List::Encoded(list))?;
         shared.gpu.wait()?;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use wgpu::{
-    AdapterInfo, CommandBuffer, CommandEncoder, DeviceDescriptor, ErrorFilter, ExperimentalFeatures, Features, Limits,
-    MemoryHints, PollType, SubmissionIndex,
+    AdapterInfo, CommandBuffer, CommandEncoder, DeviceDescriptor, DeviceType, ErrorFilter, ExperimentalFeatures,
+    Features, Limits, MemoryHints, PollType, SubmissionIndex,
 };
 
 use super::adapters::{self, Found};
@@ -117,8 +117,13 @@ impl Gpu {
     pub(super) fn open(found: Found) -> Result<Self> {
         let Found { adapter, info, name } = found;
         let cooperative = adapters::multiplies_matrices(&adapter, &info);
+        let in_place = match info.device_type {
+            DeviceType::IntegratedGpu | DeviceType::Cpu => Features::MAPPABLE_PRIMARY_BUFFERS,
+            DeviceType::DiscreteGpu | DeviceType::VirtualGpu | DeviceType::Other => Features::empty(),
+        };
         let wanted = Features::TIMESTAMP_QUERY
             | Features::PIPELINE_CACHE
+            | in_place
             | match cooperative {
                 true => adapters::MATRICES,
                 // Tests emulate the rest.
@@ -395,6 +400,11 @@ impl Gpu {
                 Err(self.failed(why))
             }
         }
+    }
+
+    /// Whether its memory is the host's, so that kernels can read what the host wrote where it was written.
+    pub(super) fn reads_in_place(&self) -> bool {
+        self.features.contains(Features::MAPPABLE_PRIMARY_BUFFERS)
     }
 
     /// Storage buffers that a kernel may bind.

@@ -75,6 +75,11 @@ const THERE: u8 = 0;
 const HERE: u8 = 1;
 const FAILED: u8 = 2;
 
+/// Notes that a slot is the host's again, or that it is not to be had.
+fn arrive(place: &AtomicU8, mapped: bool) {
+    place.store(if mapped { HERE } else { FAILED }, Ordering::Release);
+}
+
 /// Host-visible memory: mapped while the host uses it, unmapped while the device does.
 pub(super) struct Mapped {
     gpu: Arc<Gpu>,
@@ -94,6 +99,33 @@ impl Mapped {
     pub(super) fn for_downloads(gpu: &Arc<Gpu>, bytes: usize) -> Result<Self> {
         let buffer = create(gpu, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST, false)?;
         Ok(Mapped { gpu: gpu.clone(), buffer, mode: MapMode::Read, place: Arc::new(AtomicU8::new(THERE)) })
+    }
+
+    /// Memory that the host writes and kernels read, zeroed: the host's to begin with.
+    pub(super) fn for_inputs(gpu: &Arc<Gpu>, bytes: usize) -> Result<Self> {
+        let usage = BufferUsages::MAP_WRITE | BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+        let buffer = create(gpu, bytes, usage, true)?;
+        Ok(Mapped { gpu: gpu.clone(), buffer, mode: MapMode::Write, place: Arc::new(AtomicU8::new(HERE)) })
+    }
+
+    /// The buffer itself.
+    pub(super) fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    /// Gives it to the device, for commands that are submitted from now on.
+    pub(super) fn give(&self) {
+        if self.place.swap(THERE, Ordering::Acquire) == HERE {
+            self.buffer.unmap();
+        }
+    }
+
+    /// Asks for it back from the device, which is done with it when a submission is that was waited for; says when it is
+    /// the host's.
+    pub(super) fn ask_back(&self, number: u64) -> Arrival {
+        let place = self.place.clone();
+        self.buffer.map_async(self.mode, .., move |mapped| arrive(&place, mapped.is_ok()));
+        Arrival { gpu: self.gpu.clone(), place: self.place.clone(), number }
     }
 
     /// Records a copy from the beginning of the slot to a part of a buffer that starts at a whole word.
@@ -116,15 +148,11 @@ impl Mapped {
 
     /// Gives the slot to the device for some commands.
     fn lend(&mut self, commands: impl FnOnce(&Buffer, &mut wgpu::CommandEncoder)) -> Result<Arrival> {
-        if self.place.swap(THERE, Ordering::Acquire) == HERE {
-            self.buffer.unmap();
-        }
+        self.give();
         let place = self.place.clone();
         let number = self.gpu.record(|encoder| {
             commands(&self.buffer, encoder);
-            encoder.map_buffer_on_submit(&self.buffer, self.mode, .., move |mapped| {
-                place.store(if mapped.is_ok() { HERE } else { FAILED }, Ordering::Release);
-            });
+            encoder.map_buffer_on_submit(&self.buffer, self.mode, .., move |mapped| arrive(&place, mapped.is_ok()));
         })?;
         Ok(Arrival { gpu: self.gpu.clone(), place: self.place.clone(), number })
     }

@@ -7,6 +7,7 @@ mod choice;
 #[cfg(test)]
 mod emulated;
 mod gpu;
+mod inputs;
 mod memory;
 mod pipelines;
 mod program;
@@ -28,7 +29,7 @@ use super::{Backend, Executable, Memory, Pending, download_now, planned_blocks};
 use crate::codegen::{self, Tile, Tiling};
 use crate::error::Result;
 use crate::ir::{DType, Graph};
-use crate::plan::{Plan, Target};
+use crate::plan::{Buffer, Place, Plan, Target};
 use choice::Choices;
 use gpu::Gpu;
 use memory::{GpuMemory, Mapped};
@@ -229,7 +230,10 @@ impl Backend for Wgpu {
             let bytes = |tiling| codegen::scratch_bytes(plan, &kernels, tiling);
             self.0.tilings(plan, &kernels).into_iter().map(bytes).max().unwrap_or_default()
         });
-        let blocks = planned_blocks(plan).chain(scratch.filter(|&bytes| bytes > 0));
+        // Inputs twice where one is read while the other is written.
+        let twice = |buffer: &&Buffer| self.0.gpu.reads_in_place() && matches!(buffer.place, Place::Input(_));
+        let inputs = plan.buffers.iter().filter(twice).map(Buffer::bytes);
+        let blocks = planned_blocks(plan).chain(inputs).chain(scratch.filter(|&bytes| bytes > 0));
         Ok(blocks.map(|bytes| rounded(bytes).unwrap_or(usize::MAX)).fold(0, usize::saturating_add))
     }
 

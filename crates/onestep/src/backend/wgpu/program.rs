@@ -7,21 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wgpu::{
-    BindGroupDescriptor, BindGroupEntry, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingResource, BindingType,
-    Buffer, BufferBinding, BufferBindingType, ComputePassDescriptor, ComputePassTimestampWrites,
-    ComputePipelineDescriptor, Features, PipelineCompilationOptions, PipelineLayoutDescriptor, QuerySet,
-    QuerySetDescriptor, QueryType, ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages,
+    BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
+    BindingResource, BindingType, Buffer, BufferBinding, BufferBindingType, ComputePassDescriptor,
+    ComputePassTimestampWrites, ComputePipelineDescriptor, Features, PipelineCompilationOptions,
+    PipelineLayoutDescriptor, QuerySet, QuerySetDescriptor, QueryType, ShaderModuleDescriptor, ShaderRuntimeChecks,
+    ShaderSource, ShaderStages,
 };
 
 use super::Shared;
 use super::gpu::{Gpu, List};
+use super::inputs::Inputs;
 use super::memory::{GpuMemory, in_words};
 use super::step::{Launch, Step};
 use super::vulkan::{Kernel, Recording};
 use crate::backend::hazards::{Touched, levels};
 use crate::backend::memory::{Block, Purpose};
 use crate::backend::pooled::{Pooled, PooledMemory};
-use crate::backend::{Executable, Memory, check_input};
+use crate::backend::{Executable, Memory};
 use crate::codegen::{self, Access, Binding, Bound, Language, Source, Tiling};
 use crate::error::{Error, Result};
 use crate::ir::{Graph, Literal, Type};
@@ -38,7 +40,7 @@ pub(super) struct Program {
     work: Work,
     /// The number of the plan's kernels.
     kernels: usize,
-    inputs: Vec<(Type, Block<GpuMemory>)>,
+    inputs: Inputs,
     outputs: Vec<(Type, Block<GpuMemory>)>,
     /// The arena and constants.
     own: Vec<Block<GpuMemory>>,
@@ -49,9 +51,9 @@ pub(super) struct Program {
 
 /// How a step is submitted.
 enum Work {
-    /// In a list that wgpu encodes each time.
-    Encoded(Step),
-    /// In a list that was recorded once.
+    /// In a list that wgpu encodes each time, of a step for each set of inputs.
+    Encoded(Vec<Step>),
+    /// In a list for each set of inputs that was recorded once.
     Recorded(Recording),
 }
 
@@ -113,24 +115,25 @@ impl Program {
             let part = |source| Part { source, kernels: kernels.clone(), scratch: scratch.clone() };
             parts.extend(sources.into_iter().map(part));
         }
-        let gpu = &shared.gpu;
+        let (gpu, sets) = (&shared.gpu, memory.inputs.sets());
         let named = |part: &Part| format!("kernel {}", part.source.entry);
         let work = match &gpu.vulkan {
             Some(vulkan) => {
                 let kernels = side_by_side(&parts, |part| {
-                    let bound = memory.bound(gpu, part)?;
+                    let bound = memory.bound_to_each(gpu, part)?;
                     let kernel = Kernel::new(gpu, vulkan, &part.source, part.kernels.start, &bound);
                     kernel.map_err(|e| e.at(named(part)))
                 })?;
                 let touched: Vec<_> = parts.iter().map(|part| memory.touched(plan, part)).collect();
-                Work::Recorded(Recording::new(gpu, vulkan, kernels, &levels(&touched))?)
+                Work::Recorded(Recording::new(gpu, vulkan, kernels, &levels(&touched), sets)?)
             }
             None => {
                 let launches = side_by_side(&parts, |part| {
-                    let bound = memory.bound(gpu, part)?;
+                    let bound = memory.bound_to_each(gpu, part)?;
                     launch(gpu, part, &bound).map_err(|e| e.at(named(part)))
                 })?;
-                Work::Encoded(Step::new(gpu, launches))
+                let launches = Arc::new(launches);
+                Work::Encoded((0..sets).map(|set| Step::new(gpu, &launches, set)).collect())
             }
         };
         let Buffers { inputs, outputs, own, .. } = memory;
@@ -167,7 +170,7 @@ fn time_encoded(shared: &Shared, step: &Step, clock: &mut Option<Clock>) -> Resu
         };
         let mut pass =
             encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes: Some(noted) });
-        launch.dispatch(&mut pass);
+        launch.dispatch(&mut pass, step.set());
     }
     encoder.resolve_query_set(&times, 0..count, block.raw(), 0);
     gpu.submit(List::Encoded(encoder.finish()))?;
@@ -197,30 +200,31 @@ pub(super) fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> 
     })
 }
 
-/// Compiles a kernel and binds it.
-pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<Launch> {
+/// Compiles a kernel and binds what it sees with each set of inputs, of which there is at least one.
+pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[Vec<BufferBinding>]) -> Result<Launch> {
     let Part { source, kernels, .. } = part;
-    let entries = source.bindings.iter().zip(bound).zip(0..).map(|((binding, buffer), number)| BindGroupLayoutEntry {
-        binding: number,
-        visibility: ShaderStages::COMPUTE,
-        ty: BindingType::Buffer {
-            ty: BufferBindingType::Storage { read_only: binding.access == Access::Read },
-            has_dynamic_offset: false,
-            min_binding_size: buffer.size,
-        },
-        count: None,
-    });
+    let entries =
+        source.bindings.iter().zip(&bound[0]).zip(0..).map(|((binding, buffer), number)| BindGroupLayoutEntry {
+            binding: number,
+            visibility: ShaderStages::COMPUTE,
+            ty: BindingType::Buffer {
+                ty: BufferBindingType::Storage { read_only: binding.access == Access::Read },
+                has_dynamic_offset: false,
+                min_binding_size: buffer.size,
+            },
+            count: None,
+        });
     let entries: Vec<_> = entries.collect();
-    let bound: Vec<_> = bound
-        .iter()
-        .zip(0..)
-        .map(|(buffer, binding)| BindGroupEntry { binding, resource: BindingResource::Buffer(buffer.clone()) })
-        .collect();
+    let bind = |layout: &BindGroupLayout, bound: &Vec<BufferBinding>| {
+        let buffers = bound.iter().cloned().map(BindingResource::Buffer).zip(0..);
+        let entries: Vec<_> = buffers.map(|(resource, binding)| BindGroupEntry { binding, resource }).collect();
+        gpu.device.create_bind_group(&BindGroupDescriptor { label: None, layout, entries: &entries })
+    };
     let text = source.text();
     #[cfg(test)]
     let text = if gpu.cooperative { text } else { super::emulated::by_threads(&text) };
     let text = ShaderSource::Wgsl(text.into());
-    let (pipeline, group) = gpu.attempt(|| {
+    let (pipeline, bound) = gpu.attempt(|| {
         let device = &gpu.device;
         let layout = device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });
         // SAFETY: printed kernels read and write within what they bind (maps into buffers are guarded where they could
@@ -248,20 +252,35 @@ pub(super) fn launch(gpu: &Gpu, part: &Part, bound: &[BufferBinding]) -> Result<
             },
             cache: gpu.pipelines.cache(device),
         });
-        let group = device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &bound });
-        (pipeline, group)
+        (pipeline, bound.iter().map(|bound| bind(&layout, bound)).collect())
     })?;
-    Ok(Launch { pipeline, group, groups: gpu.groups(source)?, kernel: kernels.start })
+    Ok(Launch { pipeline, bound, groups: gpu.groups(source)?, kernel: kernels.start })
 }
 
 /// Where a plan's buffers lie.
 pub(super) struct Buffers {
-    /// Of each buffer: what it lies in, from which byte on, its bytes, and its name.
-    places: Vec<(Buffer, usize, usize, String)>,
+    places: Vec<Lies>,
     arena: Buffer,
-    inputs: Vec<(Type, Block<GpuMemory>)>,
+    inputs: Inputs,
     outputs: Vec<(Type, Block<GpuMemory>)>,
     own: Vec<Block<GpuMemory>>,
+}
+
+/// Where one of them lies.
+struct Lies {
+    /// In what, for each set of inputs; in the first of these where they say nothing about it.
+    within: Vec<Buffer>,
+    /// From which byte on.
+    start: usize,
+    bytes: usize,
+    name: String,
+}
+
+impl Lies {
+    /// What it lies in with a set of inputs.
+    fn within(&self, set: usize) -> &Buffer {
+        self.within.get(set).unwrap_or(&self.within[0])
+    }
 }
 
 impl Buffers {
@@ -270,8 +289,7 @@ impl Buffers {
             let block = shared.pool.zeroed(ty.bytes(), purpose)?;
             Ok((ty, block))
         };
-        let inputs = graph.inputs().iter().map(|input| block(input.ty.clone(), Purpose::Input));
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let inputs = Inputs::new(shared, graph)?;
         let outputs = graph.outputs().iter().map(|(_, node)| {
             let ty = Type::new(graph.shape(*node), graph.dtype(*node));
             block(ty, Purpose::Output)
@@ -280,20 +298,20 @@ impl Buffers {
         let arena = shared.pool.uninitialised(plan.arena_bytes, Purpose::Arena)?;
         let mut all = Buffers { places: Vec::new(), arena: arena.raw().clone(), inputs, outputs, own: vec![arena] };
         for buffer in &plan.buffers {
-            let (place, start) = match &buffer.place {
-                Place::Input(i) => (all.inputs[*i].1.raw().clone(), 0),
-                Place::Output(i) => (all.outputs[*i].1.raw().clone(), 0),
-                Place::Arena(offset) => (all.arena.clone(), offset.unwrap_or(0)),
-                Place::State(i) => (PooledMemory::of_state(states, *i, buffer, shared)?.block.raw().clone(), 0),
+            let (within, start) = match &buffer.place {
+                Place::Input(i) => (all.inputs.buffers(*i), 0),
+                Place::Output(i) => (vec![all.outputs[*i].1.raw().clone()], 0),
+                Place::Arena(offset) => (vec![all.arena.clone()], offset.unwrap_or(0)),
+                Place::State(i) => (vec![PooledMemory::of_state(states, *i, buffer, shared)?.block.raw().clone()], 0),
                 Place::Constant(literal) => {
                     let block = shared.pool.uninitialised(literal.bytes().len(), Purpose::Constant)?;
                     shared.upload(literal.bytes(), &block)?;
-                    let place = block.raw().clone();
+                    let within = vec![block.raw().clone()];
                     all.own.push(block);
-                    (place, 0)
+                    (within, 0)
                 }
             };
-            all.places.push((place, start, buffer.bytes(), buffer.name.clone()));
+            all.places.push(Lies { within, start, bytes: buffer.bytes(), name: buffer.name.clone() });
         }
         Ok(all)
     }
@@ -309,25 +327,30 @@ impl Buffers {
         Ok(Some((buffer, bytes)))
     }
 
-    /// What a kernel binds, in its order.
-    pub(super) fn bound<'a>(&'a self, gpu: &Gpu, part: &'a Part) -> Result<Vec<BufferBinding<'a>>> {
-        part.source.bindings.iter().map(|binding| self.binding(gpu, part, binding)).collect()
+    /// What a kernel binds, in its order, with each set of inputs.
+    fn bound_to_each<'a>(&'a self, gpu: &Gpu, part: &'a Part) -> Result<Vec<Vec<BufferBinding<'a>>>> {
+        (0..self.inputs.sets()).map(|set| self.bound(gpu, part, set)).collect()
+    }
+
+    /// What a kernel binds with a set of inputs, in its order.
+    pub(super) fn bound<'a>(&'a self, gpu: &Gpu, part: &'a Part, set: usize) -> Result<Vec<BufferBinding<'a>>> {
+        part.source.bindings.iter().map(|binding| self.binding(gpu, part, binding, set)).collect()
     }
 
     /// Bytes of what is bound, but for scratch memory.
     pub(super) fn bytes_of(&self, binding: &Binding) -> usize {
         match (binding.window, binding.bound) {
             (Some((start, end)), _) | (None, Bound::Arena { start, end }) => end - start,
-            (None, Bound::Buffer(id)) => self.places[id.index()].2,
+            (None, Bound::Buffer(id)) => self.places[id.index()].bytes,
             (None, Bound::Workspace) => 0,
         }
     }
 
-    fn binding<'a>(&'a self, gpu: &Gpu, part: &'a Part, binding: &Binding) -> Result<BufferBinding<'a>> {
+    fn binding<'a>(&'a self, gpu: &Gpu, part: &'a Part, binding: &Binding, set: usize) -> Result<BufferBinding<'a>> {
         let (buffer, start, bytes, name) = match binding.bound {
             Bound::Buffer(id) => {
-                let (buffer, start, bytes, name) = &self.places[id.index()];
-                (buffer, *start, *bytes, name.as_str())
+                let lies = &self.places[id.index()];
+                (lies.within(set), lies.start, lies.bytes, lies.name.as_str())
             }
             Bound::Arena { start, end } => (&self.arena, start, end - start, "intermediates that share memory"),
             Bound::Workspace => match &part.scratch {
@@ -346,8 +369,9 @@ impl Buffers {
 impl Buffers {
     /// The memory that a part reads and writes, as if buffers lay one behind the other, far apart.
     fn touched(&self, plan: &Plan, part: &Part) -> Touched {
+        // With every set of inputs the same.
         let start = |buffer: &Buffer| {
-            let first = self.places.iter().position(|place| place.0 == *buffer).unwrap_or(self.places.len());
+            let first = self.places.iter().position(|lies| lies.within(0) == buffer).unwrap_or(self.places.len());
             (first as u64) << APART
         };
         // What one part leaves in scratch memory the next reads.
@@ -359,8 +383,8 @@ impl Buffers {
         let mut all = Touched { reads: Vec::new(), writes: scratch.collect() };
         for kernel in &plan.kernels[part.kernels.clone()] {
             let place = |(id, elements): Span| {
-                let ((buffer, at, ..), size) = (&self.places[id.index()], plan.buffer(id).dtype.size());
-                let start = start(buffer) + *at as u64;
+                let (lies, size) = (&self.places[id.index()], plan.buffer(id).dtype.size());
+                let start = start(lies.within(0)) + lies.start as u64;
                 start + (elements.start * size) as u64..start + (elements.end * size) as u64
             };
             let (reads, writes) = kernel.spans(plan);
@@ -373,23 +397,25 @@ impl Buffers {
 
 impl Executable for Program {
     fn write_input(&mut self, index: usize, value: &Literal) -> Result<()> {
-        let input = self.inputs.get(index);
-        let (ty, block) = input.ok_or_else(|| Error::graph(format!("there is no input {index}")))?;
-        check_input(index, ty, value.bytes())?;
-        self.shared.upload(value.bytes(), block)
+        self.inputs.write(&self.shared, index, value)
     }
 
     fn run(&mut self) -> Result<()> {
-        match &mut self.work {
-            Work::Encoded(step) => self.shared.gpu.submit(List::Encoded(step.list()?)).map(drop),
-            Work::Recorded(recording) => recording.run(),
-        }
+        let set = self.inputs.give(&self.shared.gpu)?;
+        let number = match &mut self.work {
+            Work::Encoded(steps) => self.shared.gpu.submit(List::Encoded(steps[set].list()?))?,
+            Work::Recorded(recording) => recording.run(set)?,
+        };
+        self.inputs.are_read_by(number);
+        Ok(())
     }
 
     fn run_timed(&mut self) -> Result<Option<Vec<Duration>>> {
+        // Both wait for the device, so that nobody has to say when the inputs were read.
+        let set = self.inputs.give(&self.shared.gpu)?;
         let times = match &mut self.work {
-            Work::Encoded(step) => time_encoded(&self.shared, step, &mut self.clock)?,
-            Work::Recorded(recording) => recording.run_timed()?,
+            Work::Encoded(steps) => time_encoded(&self.shared, &steps[set], &mut self.clock)?,
+            Work::Recorded(recording) => recording.run_timed(set)?,
         };
         // The time of an island stands with its first kernel.
         Ok(times.map(|times| {
@@ -408,7 +434,7 @@ impl Executable for Program {
     }
 
     fn bytes(&self) -> usize {
-        let blocks = self.inputs.iter().chain(&self.outputs).map(|b| &b.1).chain(&self.own);
-        blocks.map(Block::bytes).sum()
+        let blocks = self.outputs.iter().map(|b| &b.1).chain(&self.own);
+        self.inputs.bytes() + blocks.map(Block::bytes).sum::<usize>()
     }
 }

@@ -16,26 +16,28 @@ const AHEAD: usize = 4;
 /// A kernel with what it binds.
 pub(super) struct Launch {
     pub(super) pipeline: ComputePipeline,
-    pub(super) group: BindGroup,
+    /// For each set of inputs.
+    pub(super) bound: Vec<BindGroup>,
     pub(super) groups: [u32; 3],
     /// The first of the plan's kernels that it computes.
     pub(super) kernel: usize,
 }
 
 impl Launch {
-    /// Adds it to what a list of commands computes.
-    pub(super) fn dispatch(&self, pass: &mut ComputePass) {
+    /// Adds it, on a set of inputs, to what a list of commands computes.
+    pub(super) fn dispatch(&self, pass: &mut ComputePass, set: usize) {
         let [x, y, z] = self.groups;
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.group, &[]);
+        pass.set_bind_group(0, &self.bound[set], &[]);
         pass.dispatch_workgroups(x, y, z);
     }
 }
 
-/// The kernels of a step, in order.
+/// The kernels of a step, in order, on a set of inputs.
 pub(super) struct Step {
     gpu: Arc<Gpu>,
     launches: Arc<Vec<Launch>>,
+    set: usize,
     runs: usize,
     /// From the second run on.
     ahead: Option<Ahead>,
@@ -48,8 +50,8 @@ struct Ahead {
 }
 
 impl Step {
-    pub(super) fn new(gpu: &Arc<Gpu>, launches: Vec<Launch>) -> Self {
-        Step { gpu: gpu.clone(), launches: Arc::new(launches), runs: 0, ahead: None }
+    pub(super) fn new(gpu: &Arc<Gpu>, launches: &Arc<Vec<Launch>>, set: usize) -> Self {
+        Step { gpu: gpu.clone(), launches: launches.clone(), set, runs: 0, ahead: None }
     }
 
     /// The kernels.
@@ -57,16 +59,21 @@ impl Step {
         &self.launches
     }
 
+    /// The set of inputs.
+    pub(super) fn set(&self) -> usize {
+        self.set
+    }
+
     /// A list of the commands of one run.
     pub(super) fn list(&mut self) -> Result<CommandBuffer> {
         self.runs = self.runs.saturating_add(1);
         if self.runs == 1 {
             // Many programs run once.
-            return Ok(encode(&self.gpu, &self.launches));
+            return Ok(repeated(&self.gpu, &self.launches, self.set, 1));
         }
         let lists = match &self.ahead {
             Some(ahead) => &ahead.lists,
-            None => &self.ahead.insert(Ahead::start(&self.gpu, &self.launches)?).lists,
+            None => &self.ahead.insert(Ahead::start(&self.gpu, &self.launches, self.set)?).lists,
         };
         lists.recv().map_err(|e| Error::device(format!("{} encodes no more commands", self.gpu.name)).with_source(e))
     }
@@ -83,25 +90,21 @@ impl Drop for Step {
 }
 
 impl Ahead {
-    fn start(gpu: &Arc<Gpu>, launches: &Arc<Vec<Launch>>) -> Result<Self> {
+    fn start(gpu: &Arc<Gpu>, launches: &Arc<Vec<Launch>>, set: usize) -> Result<Self> {
         let (sender, lists) = sync_channel(AHEAD);
         let (gpu, launches) = (gpu.clone(), launches.clone());
-        let encode = move || while sender.send(encode(&gpu, &launches)).is_ok() {};
+        let encode = move || while sender.send(repeated(&gpu, &launches, set, 1)).is_ok() {};
         let thread = Builder::new().name("onestep encoder".into()).spawn(encode);
         let thread = thread.map_err(|e| Error::device(format!("no thread can be started: {e}")).with_source(e))?;
         Ok(Ahead { lists, thread })
     }
 }
 
-fn encode(gpu: &Gpu, launches: &[Launch]) -> CommandBuffer {
-    repeated(gpu, launches, 1)
-}
-
-/// A list of commands that runs kernels so many times.
-pub(super) fn repeated(gpu: &Gpu, launches: &[Launch], times: usize) -> CommandBuffer {
+/// A list of commands that runs kernels, on a set of inputs, so many times.
+pub(super) fn repeated(gpu: &Gpu, launches: &[Launch], set: usize, times: usize) -> CommandBuffer {
     let mut encoder = gpu.encoder();
     let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-    std::iter::repeat_n(launches, times).flatten().for_each(|launch| launch.dispatch(&mut pass));
+    std::iter::repeat_n(launches, times).flatten().for_each(|launch| launch.dispatch(&mut pass, set));
     drop(pass);
     encoder.finish()
 }

@@ -6,9 +6,12 @@ use wgpu::Features;
 use crate::ErrorKind;
 use crate::backend::Device;
 use crate::backend::memory::Purpose;
+use crate::data::{Dataset, Loader, datasets};
+use crate::engine::Phase;
 use crate::ir::{Literal, Op, StateId, Type, Unary};
 use crate::passes::{Passes, compile};
 use crate::testing::{OpCase, op_cases};
+use crate::train::Config;
 
 /// The best adapter there is; CI must have one.
 fn open() -> Option<Wgpu> {
@@ -33,6 +36,20 @@ fn reopened(change: impl FnOnce(&mut Gpu)) -> Wgpu {
     let mut gpu = Gpu::open(adapters::named("wgpu").unwrap()).unwrap();
     change(&mut gpu);
     Wgpu::of(gpu)
+}
+
+/// Both ways twice: as an adapter whose memory is the host's reads inputs, and as any other. Nothing where the best one
+/// has memory of its own.
+fn in_place_and_copied() -> Vec<[Wgpu; 2]> {
+    let in_place: Vec<_> = both_ways().into_iter().filter(|wgpu| wgpu.0.gpu.reads_in_place()).collect();
+    let copied = |wgpu: &Wgpu| {
+        let records = wgpu.0.gpu.vulkan.is_some();
+        reopened(|gpu| {
+            gpu.features.remove(Features::MAPPABLE_PRIMARY_BUFFERS);
+            gpu.vulkan = gpu.vulkan.take().filter(|_| records);
+        })
+    };
+    in_place.into_iter().map(|wgpu| [copied(&wgpu), wgpu]).collect()
 }
 
 /// A program that adds e^x of its input to a state.
@@ -183,4 +200,101 @@ fn what_is_larger_than_a_binding_is_bound_as_several() {
     }
     assert!(several > 30, "{several} cases");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The losses of two epochs of streamed batches, the last of each of another size and each of some steps, with an
+/// evaluation in between.
+fn streamed_losses(device: &Device) -> Vec<u64> {
+    let text = include_str!("../../../../../bench/workloads/seed_cnn.toml");
+    let mut config = Config::parse(text, "seed_cnn").unwrap();
+    config.set_learning_rate(1e-2).unwrap();
+    let set: Arc<dyn Dataset> = Arc::new(datasets::random([32, 32, 3], 2, 300, 3).unwrap());
+    let mut trainer = config.trainer(&set).unwrap().device(device.clone()).build(&set).unwrap();
+    let loader = Loader::new(set, 32).unwrap().shuffle(Some(1));
+    let engine = trainer.engine_mut();
+    let mut losses = Vec::new();
+    for epoch in 0..2 {
+        for (i, batch) in loader.epoch(epoch).enumerate() {
+            let batch = batch.unwrap();
+            engine.train_step(&batch.input, &batch.target).unwrap();
+            (0..i % 3).for_each(|_| engine.repeat_step(batch.indices.len()).unwrap());
+            if i % 4 == 0 {
+                engine.eval_step(&batch.input, &batch.target).unwrap();
+            }
+        }
+        losses.extend(engine.recent_losses().unwrap().into_iter().map(|(_, loss)| u64::from(loss.to_bits())));
+        losses.push(engine.metrics(Phase::Eval).unwrap().loss.to_bits());
+    }
+    losses
+}
+
+#[test]
+fn inputs_that_are_read_in_place_give_the_same_bits() {
+    for [copied, in_place] in in_place_and_copied() {
+        let [copied, in_place] = [copied, in_place].map(Device::new);
+        let want = streamed_losses(&copied);
+        assert!(want.len() > 40);
+        assert_eq!(streamed_losses(&in_place), want);
+    }
+}
+
+/// Nothing is made once a program is there, and nothing is left of it, whatever is written between steps.
+#[test]
+fn inputs_that_are_read_in_place_need_nothing_but_two_sets_of_memory() {
+    // So many that a run takes longer than queueing the next.
+    const ELEMENTS: usize = (1 << 17) + 1;
+    for [copied, in_place] in in_place_and_copied() {
+        let ran = [copied, in_place].map(|wgpu| {
+            let mut graph = Graph::new();
+            // Bytes lie in words, of which the last is not full.
+            let ty = |dtype| Type { dtype, shape: [ELEMENTS].into() };
+            let (a, b) = (graph.input("a", ty(DType::U8)).unwrap(), graph.input("b", ty(DType::I32)).unwrap());
+            let s = graph.state("s", ty(DType::I32)).unwrap();
+            // What each run has read shows in all that come after.
+            let (a, odd) = (graph.cast(a, DType::I32), graph.full_like(31.0, s));
+            let (sum, before) = (graph.add(a, b), graph.mul(s, odd));
+            let next = graph.add(before, sum);
+            graph.update(StateId(0), next).unwrap();
+            let state = wgpu.allocate(DType::I32, ELEMENTS).unwrap();
+            let compiled = compile(&graph, &wgpu.target(), Passes::all()).unwrap();
+            let mut program = wgpu.compile(&compiled.graph, &compiled.plan, std::slice::from_ref(&state)).unwrap();
+            // The first timed run makes a clock.
+            program.run_timed().unwrap();
+            let before = wgpu.statistics().unwrap();
+            let input = |ty: DType, step: usize| {
+                let bytes = (0..ELEMENTS * ty.size()).map(|i| (i * step) as u8).collect::<Vec<u8>>();
+                Literal::from_bytes(ty, [ELEMENTS], bytes).unwrap()
+            };
+            for (step, what) in [3, 3, 0, 0, 0, 0, 1, 2, 2, 1, 3, 3, 3, 1, 0, 0, 0, 2].repeat(3).into_iter().enumerate()
+            {
+                if what & 1 != 0 {
+                    program.write_input(0, &input(DType::U8, 7 * step + 1)).unwrap();
+                }
+                if what & 2 != 0 {
+                    program.write_input(1, &input(DType::I32, 5 * step + 3)).unwrap();
+                }
+                match step % 10 {
+                    9 => drop(program.run_timed().unwrap()),
+                    _ => program.run().unwrap(),
+                }
+            }
+            program.wait().unwrap();
+            if wgpu.0.gpu.reads_in_place() {
+                assert_eq!(wgpu.statistics().unwrap(), before);
+                let inputs: usize =
+                    [DType::U8, DType::I32].iter().map(|ty| (ELEMENTS * ty.size()).next_multiple_of(4)).sum();
+                assert_eq!(before.of(Purpose::Input).in_use, 2 * inputs);
+                assert!(program.bytes() <= wgpu.program_bytes(&compiled.graph, &compiled.plan).unwrap());
+            }
+            drop(program);
+            assert_eq!(wgpu.statistics().unwrap().total.in_use, state.bytes() + staging(&wgpu));
+            state.download().unwrap()
+        });
+        assert_eq!(ran[0], ran[1]);
+        assert!(ran[0].iter().any(|&byte| byte != 0));
+    }
+}
+
+fn staging(wgpu: &Wgpu) -> usize {
+    wgpu.statistics().unwrap().of(Purpose::Staging).in_use
 }

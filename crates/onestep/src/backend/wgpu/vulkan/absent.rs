@@ -46,7 +46,7 @@ impl Vulkan {
 pub(super) enum Kernel {}
 
 impl Kernel {
-    pub(super) fn new(_: &Gpu, vulkan: &Arc<Vulkan>, _: &Source, _: usize, _: &[BufferBinding]) -> Result<Self> {
+    pub(super) fn new(_: &Gpu, vulkan: &Arc<Vulkan>, _: &Source, _: usize, _: &[Vec<BufferBinding>]) -> Result<Self> {
         match **vulkan {}
     }
 }
@@ -55,15 +55,15 @@ impl Kernel {
 pub(super) enum Recording {}
 
 impl Recording {
-    pub(super) fn new(_: &Arc<Gpu>, vulkan: &Arc<Vulkan>, _: Vec<Kernel>, _: &[usize]) -> Result<Self> {
+    pub(super) fn new(_: &Arc<Gpu>, vulkan: &Arc<Vulkan>, _: Vec<Kernel>, _: &[usize], _: usize) -> Result<Self> {
         match **vulkan {}
     }
 
-    pub(super) fn run(&mut self) -> Result<()> {
+    pub(super) fn run(&mut self, _: usize) -> Result<u64> {
         match *self {}
     }
 
-    pub(super) fn run_timed(&mut self) -> Result<Option<Vec<(usize, Duration)>>> {
+    pub(super) fn run_timed(&mut self, _: usize) -> Result<Option<Vec<(usize, Duration)>>> {
         match *self {}
     }
 }

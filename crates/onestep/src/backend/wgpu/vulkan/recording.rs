@@ -30,20 +30,21 @@ pub(in crate::backend::wgpu) struct Kernel {
     layout: vk::PipelineLayout,
     bindings: vk::DescriptorSetLayout,
     pool: vk::DescriptorPool,
-    bound: vk::DescriptorSet,
+    /// For each set of inputs.
+    bound: Vec<vk::DescriptorSet>,
     groups: [u32; 3],
     /// The first of the plan's kernels that it computes.
     number: usize,
 }
 
 impl Kernel {
-    /// Compiles a printed kernel and binds it.
+    /// Compiles a printed kernel and binds what it sees with each set of inputs, of which there is at least one.
     pub(in crate::backend::wgpu) fn new(
         gpu: &Gpu,
         vulkan: &Arc<Vulkan>,
         source: &Source,
         number: usize,
-        bound: &[BufferBinding],
+        bound: &[Vec<BufferBinding>],
     ) -> Result<Self> {
         let words = spirv::compile(&source.text());
         let words = words.map_err(|e| Error::device(format!("{} cannot be given a kernel: {e}", gpu.name)))?;
@@ -53,7 +54,7 @@ impl Kernel {
             layout: vk::PipelineLayout::null(),
             bindings: vk::DescriptorSetLayout::null(),
             pool: vk::DescriptorPool::null(),
-            bound: vk::DescriptorSet::null(),
+            bound: Vec::new(),
             groups: gpu.groups(source)?,
             number,
         };
@@ -62,33 +63,37 @@ impl Kernel {
         Ok(kernel)
     }
 
-    fn bind(&mut self, bound: &[BufferBinding]) -> Result<(), vk::Result> {
+    fn bind(&mut self, bound: &[Vec<BufferBinding>]) -> Result<(), vk::Result> {
         let raw = &self.vulkan.raw;
         let storage = vk::DescriptorType::STORAGE_BUFFER;
-        let bindings: Vec<_> = (0..bound.len() as u32)
+        let (sets, each) = (bound.len() as u32, bound[0].len() as u32);
+        let bindings: Vec<_> = (0..each)
             .map(|i| {
                 let binding = vk::DescriptorSetLayoutBinding::default().binding(i).descriptor_type(storage);
                 binding.descriptor_count(1).stage_flags(vk::ShaderStageFlags::COMPUTE)
             })
             .collect();
         let layout = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
-        let sizes = [vk::DescriptorPoolSize { ty: storage, descriptor_count: bound.len().max(1) as u32 }];
-        let pool = vk::DescriptorPoolCreateInfo::default().max_sets(1).pool_sizes(&sizes);
-        let buffers: Vec<_> = bound.iter().map(buffer).collect();
+        let sizes = [vk::DescriptorPoolSize { ty: storage, descriptor_count: sets * each.max(1) }];
+        let pool = vk::DescriptorPoolCreateInfo::default().max_sets(sets).pool_sizes(&sizes);
         // SAFETY: the device is there, and what is made is destroyed when this goes. The buffers live as long as the
         // program that they are a kernel's of.
         unsafe {
             self.bindings = raw.create_descriptor_set_layout(&layout, None)?;
             self.pool = raw.create_descriptor_pool(&pool, None)?;
-            let layouts = [self.bindings];
+            let layouts = vec![self.bindings; bound.len()];
             let wanted = vk::DescriptorSetAllocateInfo::default().descriptor_pool(self.pool).set_layouts(&layouts);
-            self.bound = raw.allocate_descriptor_sets(&wanted)?.first().copied().unwrap_or_default();
-            let write = |(i, buffer): (usize, &vk::DescriptorBufferInfo)| {
-                let write = vk::WriteDescriptorSet::default().dst_set(self.bound).dst_binding(i as u32);
-                vk::WriteDescriptorSet { descriptor_count: 1, p_buffer_info: buffer, ..write.descriptor_type(storage) }
-            };
-            let writes: Vec<_> = buffers.iter().enumerate().map(write).collect();
-            raw.update_descriptor_sets(&writes, &[]);
+            self.bound = raw.allocate_descriptor_sets(&wanted)?;
+            for (&set, bound) in self.bound.iter().zip(bound) {
+                let buffers: Vec<_> = bound.iter().map(buffer).collect();
+                let write = |(i, buffer): (usize, &vk::DescriptorBufferInfo)| {
+                    let write = vk::WriteDescriptorSet::default().dst_set(set).dst_binding(i as u32);
+                    let write = write.descriptor_type(storage);
+                    vk::WriteDescriptorSet { descriptor_count: 1, p_buffer_info: buffer, ..write }
+                };
+                let writes: Vec<_> = buffers.iter().enumerate().map(write).collect();
+                raw.update_descriptor_sets(&writes, &[]);
+            }
         }
         Ok(())
     }
@@ -116,12 +121,12 @@ impl Kernel {
         Ok(())
     }
 
-    fn record(&self, list: vk::CommandBuffer) {
+    fn record(&self, list: vk::CommandBuffer, set: usize) {
         let (raw, [x, y, z]) = (&self.vulkan.raw, self.groups);
         // SAFETY: the list is being recorded, and what it is given lives as long as the recording.
         unsafe {
             raw.cmd_bind_pipeline(list, vk::PipelineBindPoint::COMPUTE, self.pipeline);
-            raw.cmd_bind_descriptor_sets(list, vk::PipelineBindPoint::COMPUTE, self.layout, 0, &[self.bound], &[]);
+            raw.cmd_bind_descriptor_sets(list, vk::PipelineBindPoint::COMPUTE, self.layout, 0, &[self.bound[set]], &[]);
             raw.cmd_dispatch(list, x, y, z);
         }
     }
@@ -155,53 +160,64 @@ pub(in crate::backend::wgpu) struct Recording {
     vulkan: Arc<Vulkan>,
     kernels: Vec<Kernel>,
     commands: vk::CommandPool,
-    step: List,
-    /// The kernels one by one between notes of the time, from the first time on that somebody asks.
-    timed: Option<(List, vk::QueryPool)>,
+    /// For each set of inputs.
+    steps: Vec<List>,
+    /// The kernels of each one by one between notes of the time, from the first time on that somebody asks.
+    timed: Vec<Option<(List, vk::QueryPool)>>,
     /// Whether a list of it was ever handed on.
     submitted: bool,
 }
 
 impl Recording {
-    /// Of kernels in order, each with the level that it belongs to: it waits for kernels of lower levels alone.
+    /// Of kernels in order, each with the level that it belongs to: it waits for kernels of lower levels alone. They are
+    /// bound for so many sets of inputs.
     pub(in crate::backend::wgpu) fn new(
         gpu: &Arc<Gpu>,
         vulkan: &Arc<Vulkan>,
         kernels: Vec<Kernel>,
         levels: &[usize],
+        sets: usize,
     ) -> Result<Self> {
         let info = vk::CommandPoolCreateInfo::default().queue_family_index(vulkan.family);
         // SAFETY: the device is there; the pool is destroyed when this goes.
         let commands = unsafe { vulkan.raw.create_command_pool(&info, None) };
         let commands = commands.map_err(|e| refused(gpu, "lists of commands", e))?;
-        let (gpu, vulkan, step) = (gpu.clone(), vulkan.clone(), List(vk::CommandBuffer::null()));
-        let mut recording = Recording { gpu, vulkan, kernels, commands, step, timed: None, submitted: false };
-        recording.step = recording.list(|list| {
-            let highest = levels.iter().copied().max().unwrap_or(0);
-            for level in 0..=highest {
-                if level > 0 {
-                    recording.barrier(list);
-                }
-                let members = recording.kernels.iter().zip(levels).filter(|(_, of)| **of == level);
-                members.for_each(|(kernel, _)| kernel.record(list));
-            }
-        })?;
+        let (gpu, vulkan, steps, timed) = (gpu.clone(), vulkan.clone(), Vec::new(), vec![None; sets]);
+        let mut recording = Recording { gpu, vulkan, kernels, commands, steps, timed, submitted: false };
+        recording.steps = (0..sets).map(|set| recording.record(levels, set)).collect::<Result<_>>()?;
         Ok(recording)
     }
 
-    /// Submits a run.
-    pub(in crate::backend::wgpu) fn run(&mut self) -> Result<()> {
-        self.submitted = true;
-        self.gpu.submit(gpu::List::Recorded(self.step)).map(drop)
+    /// Records a step on a set of inputs.
+    fn record(&self, levels: &[usize], set: usize) -> Result<List> {
+        self.list(|list| {
+            let highest = levels.iter().copied().max().unwrap_or(0);
+            for level in 0..=highest {
+                if level > 0 {
+                    self.barrier(list);
+                }
+                let members = self.kernels.iter().zip(levels).filter(|(_, of)| **of == level);
+                members.for_each(|(kernel, _)| kernel.record(list, set));
+            }
+        })
     }
 
-    /// Runs the kernels one by one: the number of the first of the plan's kernels that each computes, and how long it
-    /// took with the wait for it. `None` without a clock.
-    pub(in crate::backend::wgpu) fn run_timed(&mut self) -> Result<Option<Vec<(usize, Duration)>>> {
+    /// Submits a run on a set of inputs: the number of the submission that it belongs to.
+    pub(in crate::backend::wgpu) fn run(&mut self, set: usize) -> Result<u64> {
+        self.submitted = true;
+        self.gpu.submit(gpu::List::Recorded(self.steps[set]))
+    }
+
+    /// Runs the kernels one by one on a set of inputs: the number of the first of the plan's kernels that each computes,
+    /// and how long it took with the wait for it. `None` without a clock.
+    pub(in crate::backend::wgpu) fn run_timed(&mut self, set: usize) -> Result<Option<Vec<(usize, Duration)>>> {
         let Some(tick) = self.vulkan.tick else { return Ok(None) };
-        let (list, times) = match self.timed {
+        let (list, times) = match self.timed[set] {
             Some(timed) => timed,
-            None => *self.timed.insert(self.record_timed()?),
+            None => {
+                let timed = self.record_timed(set)?;
+                *self.timed[set].insert(timed)
+            }
         };
         self.submitted = true;
         let number = self.gpu.submit(gpu::List::Recorded(list))?;
@@ -218,7 +234,7 @@ impl Recording {
         Ok(Some(self.kernels.iter().zip(noted.windows(2)).map(took).collect()))
     }
 
-    fn record_timed(&self) -> Result<(List, vk::QueryPool)> {
+    fn record_timed(&self, set: usize) -> Result<(List, vk::QueryPool)> {
         let (raw, count) = (&self.vulkan.raw, self.kernels.len() as u32 + 1);
         let info = vk::QueryPoolCreateInfo::default().query_type(vk::QueryType::TIMESTAMP).query_count(count);
         // SAFETY: the device is there; the pool is destroyed when this goes.
@@ -232,7 +248,7 @@ impl Recording {
             unsafe { raw.cmd_reset_query_pool(list, times, 0, count) };
             note(list, 0);
             for (kernel, number) in self.kernels.iter().zip(1..) {
-                kernel.record(list);
+                kernel.record(list, set);
                 self.barrier(list);
                 note(list, number);
             }
@@ -270,8 +286,8 @@ impl Drop for Recording {
         let raw = &self.vulkan.raw;
         // SAFETY: all that was submitted is done, or the device is lost.
         unsafe {
-            if let Some((_, times)) = self.timed {
-                raw.destroy_query_pool(times, None);
+            for (_, times) in self.timed.iter().flatten() {
+                raw.destroy_query_pool(*times, None);
             }
             raw.destroy_command_pool(self.commands, None);
         }

@@ -1,4 +1,4 @@
-//! Two sets of inputs that take turns: while runs read one, the next batch is copied into the other. Says who reads
+//! Two sets of inputs that take turns: while runs read one, the next batch is written into the other. Says who reads
 //! and who is written; the copies and their order are the program's.
 
 /// Which set is written and read next, and what it still lacks.
