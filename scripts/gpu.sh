@@ -5,12 +5,12 @@
 #   scripts/gpu.sh --pack DIR        here: builds the program and the tests that use a GPU, and puts them into DIR
 #   scripts/gpu.sh DIR [PYTHON]      there, from a checkout at the same path: runs them; PYTHON has torch and jax
 #
-# ONLY="conformance promises" runs some tests, ONLY= none; ROUNDS is for the peers (default: 3), WORKLOADS what they are
+# ONLY="lib conformance" runs some tests, ONLY= none; ROUNDS is for the peers (default: 3), WORKLOADS what they are
 # compared on; MNIST is a folder with its files, for five epochs of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-TESTS="conformance copies golden_training hazards memory mixed_training promises random_graphs resident streaming"
+TESTS="lib conformance copies golden_training hazards memory mixed_training promises random_graphs resident streaming"
 
 if [ "${1:-}" = "--pack" ]; then
   folder="${2:?a folder for the binaries}"
@@ -18,7 +18,9 @@ if [ "${1:-}" = "--pack" ]; then
   cargo build --release -p onestep-cli
   cp target/release/onestep "$folder"
   for test in $TESTS; do
-    path="$(cargo test -p onestep --test "$test" --no-run --message-format=json | python3 -c '
+    # What the library holds besides: tests of backends from inside.
+    if [ "$test" = lib ]; then which=(--lib); else which=(--test "$test"); fi
+    path="$(cargo test -p onestep "${which[@]}" --no-run --message-format=json | python3 -c '
 import json, sys
 print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')"
     cp "$path" "$folder/$test"
@@ -35,7 +37,8 @@ failed=""
 "$folder/onestep" devices
 for test in ${ONLY-$TESTS}; do
   echo "== $test"
-  "$folder/$test" --nocapture >"$folder/$test.log" 2>&1 || failed="$failed $test"
+  if [ "$test" = lib ]; then some=(backend::); else some=(); fi
+  "$folder/$test" "${some[@]}" --nocapture >"$folder/$test.log" 2>&1 || failed="$failed $test"
   grep -h "^test \|^test result\|skipped" "$folder/$test.log" || true
 done
 echo "== digits"
