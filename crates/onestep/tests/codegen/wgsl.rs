@@ -1,7 +1,7 @@
-//! WGSL through naga's parser and validator, and on to what Metal compiles: its writer of the Metal shading language.
+//! WGSL through naga's parser and validator, and on to what Metal and DX12 compile: its writers of MSL and HLSL.
 
 use crate::host::GPU;
-use naga::back::msl;
+use naga::back::{hlsl, msl};
 use naga::front::wgsl::{Frontend, Options};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use onestep::codegen::{Bound, Language, Source, Tile, Tiling, launches, print, print_tiled};
@@ -43,7 +43,7 @@ pub fn tight(plan: &Plan) -> Vec<Source> {
     pairs.map(|(r, s)| print(plan, r, wgsl(s.bindings.len() - 1)).unwrap()).collect()
 }
 
-/// The contractions of a plan by tiles, for a large device and for a small one, some of them with the arena as one; and
+/// The contractions and scattered sums of a plan by tiles, for a large device and for a small one, some of them with the arena as one; and
 /// by each tile that is measured, whatever their extents.
 pub fn tiles(plan: &Plan) -> Vec<Source> {
     let small = Tiling::new(4, 16 << 10);
@@ -56,14 +56,15 @@ pub fn tiles(plan: &Plan) -> Vec<Source> {
     printed
         .filter_map(Result::ok)
         .flatten()
-        .filter(|s| s.kernel.contains("staged") || s.kernel.contains("workspace"))
+        .filter(|s| ["staged", "workspace", "found"].iter().any(|word| s.kernel.contains(word)))
         .collect()
 }
 
 /// What naga has against a text.
 pub fn fault(text: &str) -> Option<String> {
     // Kernels that multiply cooperative matrices say so; all others use no extension.
-    let capabilities = match text.contains("enable wgpu_cooperative_matrix;") {
+    let cooperative = text.contains("enable wgpu_cooperative_matrix;");
+    let capabilities = match cooperative {
         true => {
             let halves = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
             Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP | halves
@@ -90,8 +91,25 @@ pub fn fault(text: &str) -> Option<String> {
         ..msl::Options::default()
     };
     match msl::write_string(&module, &info, &options, &msl::PipelineOptions::default()) {
-        Ok((text, _)) if text.contains("kernel void") => None,
-        Ok((text, _)) => Some(format!("no kernel in the Metal text:\n{text}")),
-        Err(e) => Some(format!("the Metal writer: {e}")),
+        Ok((text, _)) if text.contains("kernel void") => {}
+        Ok((text, _)) => return Some(format!("no kernel in the Metal text:\n{text}")),
+        Err(e) => return Some(format!("the Metal writer: {e}")),
+    }
+    if cooperative {
+        // DX12 has none.
+        return None;
+    }
+    let options = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V6_0,
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: false,
+        ..hlsl::Options::default()
+    };
+    let (pipeline, mut text) = (hlsl::PipelineOptions::default(), String::new());
+    match hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None) {
+        Ok(_) if text.contains("[numthreads(") => None,
+        Ok(_) => Some(format!("no kernel in the text for DX12:\n{text}")),
+        Err(e) => Some(format!("the writer for DX12: {e}")),
     }
 }
