@@ -25,10 +25,10 @@ impl Kernel {
     /// point, whatever its dtype; loads, casts, index arithmetic and range checks count nothing. A matrix product
     /// counts 2·b·m·n·k. A convolution counts, in each direction, 2 for each pair of an output element and a weight
     /// that makes it, those on padding included. What an epilogue does to a result counts 1 each. A running sum and a
-    /// scattered add count 1 for each addition.
+    /// scattered add count 1 for each addition, the latter also as a loop kernel whose workgroups look for what counts.
     pub fn flops(&self) -> u64 {
         match &self.kind {
-            KernelKind::Loop(kernel) => kernel.phases.iter().map(|phase| phase.flops(&kernel.grid)).sum(),
+            KernelKind::Loop(kernel) => kernel.flops(),
             KernelKind::Library(kernel) => kernel.flops(),
         }
     }
@@ -214,6 +214,14 @@ fn bytes(plan: &Plan, mut accesses: Vec<Access>) -> u64 {
 }
 
 impl LoopKernel {
+    fn flops(&self) -> u64 {
+        let each = |phases: &[Phase]| phases.iter().map(|phase| phase.flops(&self.grid)).sum::<u64>();
+        match self.scatter().filter(|_| self.schedule.workers.are_tiles()) {
+            Some(scatter) => scatter.additions() + each(&self.phases[1..]),
+            None => each(&self.phases),
+        }
+    }
+
     /// What it loads, and what it stores.
     fn accesses(&self, plan: &Plan) -> (Vec<Access>, Vec<Access>) {
         let (mut reads, mut writes) = (Vec::new(), Vec::new());

@@ -31,6 +31,12 @@ impl Scatter<'_> {
     pub fn work(&self) -> u64 {
         [self.group.extent(), self.lanes.extent(), self.steps].iter().map(|&n| n as u64).product()
     }
+
+    /// Additions, if every step counts in one of the rows.
+    pub fn additions(&self) -> u64 {
+        let beside_rows = self.group.vars.iter().filter(|(var, _)| self.row.coefficient(*var) == 0);
+        beside_rows.map(|&(_, extent)| extent as u64).product::<u64>() * (self.lanes.extent() * self.steps) as u64
+    }
 }
 
 impl LoopKernel {
@@ -86,6 +92,7 @@ mod tests {
             let nest = nest(dtype);
             let found = nest.scatter().unwrap();
             assert_eq!((found.group.extent(), found.lanes.extent(), found.steps), (100, 12, 7));
+            assert_eq!((found.work(), found.additions()), (100 * 12 * 7, 12 * 7));
             assert_eq!((found.index.buffer, found.update.buffer), (BufferId(1), BufferId(2)));
         }
         assert!(nest(DType::I32).scatter().is_none());
