@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -98,8 +98,11 @@ pub(super) struct Handle {
 unsafe impl Send for Handle {}
 
 impl Handle {
-    /// Starts the library on the GPU of the current context.
+    /// Starts the library on the GPU of the current context. Not by several threads at once, as its manual ("Thread
+    /// Safety") recommends at least for the first time.
     pub(super) fn new(library: &'static Library) -> Result<Self> {
+        static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+        let _turn = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = std::ptr::null_mut();
         // SAFETY: writes the handle, which this value destroys.
         library.check("start", unsafe { (library.create)(&mut raw) })?;
