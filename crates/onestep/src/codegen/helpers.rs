@@ -1,8 +1,17 @@
 //! Helper functions that printed kernels may call: a dialect keeps them in one file of its language, separated
 //! by empty lines, and only those that a kernel needs are printed with it.
 
+use super::dialect::Dialect;
+
+/// What must stand before a text: the definitions and helper functions of its language that it uses.
+pub(super) fn needed(dialect: &dyn Dialect, text: &str) -> Vec<String> {
+    let mut all = dialect.definitions(text);
+    all.extend(used(dialect.helpers(), text));
+    all
+}
+
 /// Those of a file's definitions that a text uses, directly or through another, in the file's order.
-pub(super) fn used(file: &'static str, text: &str) -> Vec<String> {
+fn used(file: &'static str, text: &str) -> Vec<String> {
     let all: Vec<&str> = file.split("\n\n").map(str::trim).filter(|d| !d.is_empty()).collect();
     let mut wanted = vec![false; all.len()];
     loop {

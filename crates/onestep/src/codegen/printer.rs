@@ -67,11 +67,15 @@ pub(super) fn print(
     let shared: Vec<Shared> = shared.into_iter().collect();
     let frame =
         Frame { entry, threads, bindings: &bindings.list, shared: &shared, shared_len, groups, wide, body: &body };
-    let kernel = dialect.kernel(&frame);
-    let mut helpers = dialect.definitions(&kernel);
-    helpers.extend(helpers::used(dialect.helpers(), &kernel));
-    let bindings: Vec<Binding> = bindings.list.iter().map(|b| b.0).collect();
-    Ok(Source { entry: entry.into(), helpers, kernel, threads, groups, bindings })
+    Ok(source(&frame, dialect))
+}
+
+/// The kernel of a frame, with all that it needs.
+pub(super) fn source(frame: &Frame, dialect: &dyn Dialect) -> Source {
+    let kernel = dialect.kernel(frame);
+    let helpers = helpers::needed(dialect, &kernel);
+    let bindings: Vec<Binding> = frame.bindings.iter().map(|b| b.0).collect();
+    Source { entry: frame.entry.into(), helpers, kernel, threads: frame.threads, groups: frame.groups, bindings }
 }
 
 /// The lines of one phase without a reduced space, at a point whose variables and carries are declared; where the

@@ -6,7 +6,7 @@
 
 use super::contraction::{Text, decode};
 use super::dialect::{Dialect, Frame, Scalar, Shared, shared_name};
-use super::{Source, bindings, helpers, printer};
+use super::{Source, bindings, printer};
 use crate::error::Result;
 use crate::plan::{Axis, LoopKernel, Plan, Scatter, Schedule};
 
@@ -44,13 +44,9 @@ pub(super) fn print(
     }
     printed.block(&mut body);
     let shared_len = threads + threads / WORD;
-    let (shared, bound) = (&[words], &bindings.list[..]);
-    let frame = Frame { entry, threads, bindings: bound, shared, shared_len, groups, wide: false, body: &body.text };
-    let kernel = dialect.kernel(&frame);
-    let mut helpers = dialect.definitions(&kernel);
-    helpers.extend(helpers::used(dialect.helpers(), &kernel));
-    let bindings = bound.iter().map(|b| b.0).collect();
-    Ok(Source { entry: entry.into(), helpers, kernel, threads, groups, bindings })
+    let (shared, bindings) = (&[words], &bindings.list[..]);
+    let frame = Frame { entry, threads, bindings, shared, shared_len, groups, wide: false, body: &body.text };
+    Ok(printer::source(&frame, dialect))
 }
 
 /// A scattered sum on its way into text.

@@ -61,20 +61,8 @@ impl LoopKernel {
         let [Out::Reduce { fold: Fold::Value(ReduceOp::Sum), value, carry, dtype }] = sum.outs[..] else {
             return None;
         };
-        let typed = |e: ExprId| &sum.body[e.index()];
-        let Expr::Binary(Binary::Mul, a, b) = typed(value).expr else { return None };
-        let load = |e: ExprId| match &typed(e).expr {
-            Expr::Load(load) => Some(load),
-            // A cast that rounds is more than a load.
-            Expr::Cast(inner) if typed(e).dtype == DType::F32 && typed(*inner).dtype.is_float() => {
-                match &typed(*inner).expr {
-                    Expr::Load(load) => Some(load),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        let (left, right) = (load(a)?, load(b)?);
+        let Expr::Binary(Binary::Mul, a, b) = sum.body[value.index()].expr else { return None };
+        let (left, right) = (sum.widened(a)?, sum.widened(b)?);
         let plain = dtype.is_float()
             && left.fill == 0.0
             && right.fill == 0.0
@@ -96,6 +84,24 @@ impl LoopKernel {
         let vars = sum.reduce.iter().enumerate().map(|(i, &extent)| (Var::Reduce(i as u32), extent)).collect();
         let found = Contraction { left, right, batch, m, n, k: Axis { vars }, carry };
         (found.m.extent() > 1 && found.n.extent() > 1).then_some(found)
+    }
+}
+
+impl Phase {
+    /// The load that an expression is, or that it widens to f32.
+    pub(super) fn widened(&self, e: ExprId) -> Option<&Load> {
+        let typed = |e: ExprId| &self.body[e.index()];
+        match &typed(e).expr {
+            Expr::Load(load) => Some(load),
+            // A cast that rounds is more than a load.
+            Expr::Cast(inner) if typed(e).dtype == DType::F32 && typed(*inner).dtype.is_float() => {
+                match &typed(*inner).expr {
+                    Expr::Load(load) => Some(load),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 }
 

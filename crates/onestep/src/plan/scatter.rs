@@ -53,15 +53,8 @@ impl LoopKernel {
         let (Expr::Load(index), Expr::Index(row), Expr::Const(0.0)) = (expr(index), expr(row), expr(nothing)) else {
             return None;
         };
-        let update = match expr(update) {
-            Expr::Load(load) => load,
-            // Narrow floats are summed in f32.
-            Expr::Cast(inner) if sum.body[inner.index()].dtype.is_float() => match expr(*inner) {
-                Expr::Load(load) => load,
-                _ => return None,
-            },
-            _ => return None,
-        };
+        // Narrow floats are summed in f32.
+        let update = sum.widened(update)?;
         if !dtype.is_float() || sum.loads().count() != 2 || !index.guards.is_empty() || !update.guards.is_empty() {
             return None;
         }

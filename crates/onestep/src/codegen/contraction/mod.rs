@@ -370,8 +370,7 @@ impl Printed<'_> {
         t.depth = 0;
         t.line("}".into());
         let mut helpers = self.tongue.enables();
-        helpers.extend(dialect.definitions(&t.text));
-        helpers.extend(helpers::used(dialect.helpers(), &t.text));
+        helpers.extend(helpers::needed(dialect, &t.text));
         let scratch = scratch.map(|access| Binding::whole(Bound::Workspace, access));
         let bindings = self.bindings.list.iter().map(|b| b.0).chain(scratch).collect();
         Source { entry: entry.into(), helpers, kernel: t.text, threads, groups, bindings }
