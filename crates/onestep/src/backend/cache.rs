@@ -2,14 +2,62 @@
 //! between processes: entries are written beside and renamed into place. An entry that is not whole, or that
 //! belongs to another key, counts as absent. Deleting the folder costs nothing but time.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// A folder of entries; without one nothing is kept.
 pub(super) struct Cache(Option<PathBuf>);
 
 /// The environment variable that names another folder; empty for none.
 const FOLDER: &str = "ONESTEP_CACHE";
+
+/// What was chosen by measuring, by key: known to the process, and kept in a folder from start to start.
+pub(super) struct Chosen<T>(Mutex<HashMap<String, T>>);
+
+impl<T> Default for Chosen<T> {
+    fn default() -> Self {
+        Chosen(Mutex::default())
+    }
+}
+
+impl<T: Clone> Chosen<T> {
+    /// What was chosen for a key. `read` understands what a folder holds, if that is of use.
+    pub(super) fn find(&self, folder: &Cache, key: &str, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(key).cloned().or_else(|| folder.find(key).and_then(|value| read(&value)))
+    }
+
+    /// The same, or where nothing was chosen what `choose` gives. It is kept as `write` writes it down, if that can be;
+    /// else it is chosen anew at the next start.
+    pub(super) fn find_or<E>(
+        &self,
+        folder: &Cache,
+        key: &str,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+        write: impl FnOnce(&T) -> Option<Vec<u8>>,
+        choose: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        // Held while measuring, for measurements disturb each other.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = known.get(key) {
+            return Ok(value.clone());
+        }
+        let value = match folder.find(key).and_then(|value| read(&value)) {
+            Some(value) => value,
+            None => {
+                let value = choose()?;
+                if let Some(written) = write(&value) {
+                    folder.keep(key, &written);
+                }
+                value
+            }
+        };
+        known.insert(key.to_string(), value.clone());
+        Ok(value)
+    }
+}
 
 impl Cache {
     /// The user's: what `ONESTEP_CACHE` names, else `onestep` in the system's folder for caches.

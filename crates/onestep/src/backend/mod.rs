@@ -10,6 +10,7 @@ mod host;
 pub mod memory;
 mod pooled;
 pub mod reference;
+mod side_by_side;
 mod switches;
 mod turns;
 mod wgpu;

@@ -1,10 +1,9 @@
 //! Large matrix products: cuBLASLt, found at run time. Of the algorithms that it proposes for a product the fastest
 //! is measured once, and remembered by the process and on disk: the same product always runs the same algorithm.
 
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
@@ -12,6 +11,7 @@ use cudarc::driver::sys::CUstream;
 
 use super::driver::Gpu;
 use super::{Shared, tune};
+use crate::backend::cache::Chosen;
 use crate::backend::memory::Purpose;
 use crate::error::{Error, Result};
 use crate::ir::DType;
@@ -64,7 +64,7 @@ pub(super) struct Blas {
     version: usize,
     gpu: Arc<Gpu>,
     /// What was chosen for which product.
-    chosen: Mutex<HashMap<String, Algorithm>>,
+    chosen: Chosen<Algorithm>,
 }
 
 // SAFETY: the library's functions may be called from any thread with one handle; the GPU's context is made current
@@ -87,28 +87,20 @@ impl Blas {
         let handle = result::create_handle().map_err(|e| failed("start", e))?;
         // SAFETY: asks for a number.
         let version = unsafe { sys::cublasLtGetVersion() };
-        Ok(Blas { handle, version, gpu: gpu.clone(), chosen: Mutex::default() })
+        Ok(Blas { handle, version, gpu: gpu.clone(), chosen: Chosen::default() })
     }
 
     /// The algorithm for a call: the one remembered, or the fastest.
     fn algorithm(&self, shared: &Shared, product: &BlasProduct, call: &Call, probe: &Probe) -> Result<Algorithm> {
         let key = format!("cublaslt {}, {}, {}", self.version, self.gpu.name, call.key(product));
-        // Held while measuring, for measurements disturb each other.
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(algorithm) = chosen.get(&key) {
-            return Ok(*algorithm);
-        }
-        let kept = shared.cache.find(&key).and_then(|bytes| Algorithm::from_bytes(&bytes));
-        let algorithm = match kept.filter(|a| a.workspace <= call.most_workspace && call.takes(self, a)) {
-            Some(algorithm) => algorithm,
-            None => {
-                let algorithm = self.fastest(shared, product, call, probe, &key)?;
-                shared.cache.keep(&key, &algorithm.to_bytes());
-                algorithm
-            }
-        };
-        chosen.insert(key, algorithm);
-        Ok(algorithm)
+        let usable = |a: &Algorithm| a.workspace <= call.most_workspace && call.takes(self, a);
+        self.chosen.find_or(
+            &shared.cache,
+            &key,
+            |bytes| Algorithm::from_bytes(bytes).filter(usable),
+            |algorithm| Some(algorithm.to_bytes()),
+            || self.fastest(shared, product, call, probe, &key),
+        )
     }
 
     /// Measures what the library proposes. What the operands hold does not matter, and nothing of the program's is written.

@@ -11,6 +11,7 @@ use super::{Shared, compiler};
 use crate::backend::hazards::{Touched, dependencies};
 use crate::backend::memory::{Block, Purpose};
 use crate::backend::pooled::{Pooled, PooledMemory};
+use crate::backend::side_by_side::side_by_side;
 use crate::backend::turns::Turns;
 use crate::backend::{Executable, Memory, check_input};
 use crate::codegen::{self, Binding, Bound, Language, Source, Tiling};
@@ -216,22 +217,8 @@ impl Task {
 /// Compiles sources, so many to a text, side by side.
 fn compile(shared: &Arc<Shared>, sources: &[&Source]) -> Result<Vec<Module>> {
     let texts: Vec<String> = sources.chunks(TEXT_KERNELS).map(|some| codegen::text(some.iter().copied())).collect();
-    let one = |text: &String| compiler::compile(text, shared.gpu.architecture, &shared.cache);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let mut codes = Vec::new();
-    for batch in texts.chunks(threads) {
-        let done: Vec<Result<Vec<u8>>> = match batch {
-            [text] => vec![one(text)],
-            _ => std::thread::scope(|scope| {
-                let started: Vec<_> = batch.iter().map(|text| scope.spawn(|| one(text))).collect();
-                let joined =
-                    |t: std::thread::ScopedJoinHandle<_>| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
-                started.into_iter().map(joined).collect()
-            }),
-        };
-        codes.extend(done);
-    }
-    codes.into_iter().map(|code| Module::load(&shared.gpu, &code?)).collect()
+    let codes = side_by_side(&texts, |text| compiler::compile(text, shared.gpu.architecture, &shared.cache))?;
+    codes.iter().map(|code| Module::load(&shared.gpu, code)).collect()
 }
 
 fn groups(source: &Source) -> Result<[u32; 3]> {

@@ -39,28 +39,21 @@ fn every_algorithm_computes_what_the_reference_does() {
     let run = |picked: usize| {
         tune::PICKED.set(Some(picked));
         let (plain, rounding) = (afresh(), afresh().allow_tf32(true));
-        let suites = [(op_cases(), plain), (coarse.clone().collect(), rounding)];
-        let mut verdicts = Vec::new();
-        for (cases, device) in suites {
+        let (mut count, mut wrong) = (0, Vec::new());
+        for (cases, device) in [(op_cases(), plain), (coarse.clone().collect(), rounding)] {
             for (case, compiled) in calling(cases, &most(device.target())) {
-                let wrong = case.judge(&device, &compiled).map_err(|e| format!("{}: {e}", case.name));
-                verdicts.push(wrong.transpose().map_or(Ok(()), |wrong| Err(wrong.unwrap_or_else(|e| e))));
+                let verdict = case.judge(&device, &compiled).unwrap_or_else(|e| Some(format!("{}: {e}", case.name)));
+                wrong.extend(verdict.map(|e| format!("algorithm {picked}: {e}")));
+                count += 1;
             }
         }
-        verdicts
+        (count, wrong)
     };
-    let verdicts: Vec<Result<(), String>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..ALGORITHMS).map(|picked| scope.spawn(move || (picked, run(picked)))).collect();
-        let all = threads.into_iter().map(|thread| thread.join().unwrap());
-        all.flat_map(|(i, all)| all.into_iter().map(move |v| v.map_err(|e| format!("algorithm {i}: {e}")))).collect()
+    let (counts, wrong): (Vec<usize>, Vec<Vec<String>>) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..ALGORITHMS).map(|picked| scope.spawn(move || run(picked))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).unzip()
     });
-    let wrong: Vec<_> = verdicts.iter().filter_map(|v| v.as_ref().err()).cloned().collect();
-    println!("{} programs", verdicts.len());
-    assert!(
-        verdicts.len() > 50 && wrong.is_empty(),
-        "{} of {} are wrong:\n{}",
-        wrong.len(),
-        verdicts.len(),
-        wrong.join("\n")
-    );
+    let (count, wrong) = (counts.iter().sum::<usize>(), wrong.concat());
+    println!("{count} programs");
+    assert!(count > 50 && wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -1,19 +1,18 @@
 //! Which of several ways to compute a product is the fastest on an adapter: measured once, remembered in the process and
 //! on disk. Adapters that compute on the CPU are not asked, for there it takes long and says little.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wgpu::{AdapterInfo, BufferBinding};
 
 use super::gpu::List;
 use super::memory::GpuMemory;
-use super::program::{Buffers, Part, Variant, launch, side_by_side};
+use super::program::{Buffers, Part, Variant, launch};
 use super::step::{Launch, repeated};
 use super::{Shared, adapters};
-use crate::backend::cache::Cache;
+use crate::backend::cache::{Cache, Chosen};
 use crate::backend::memory::{Block, Purpose};
+use crate::backend::side_by_side::side_by_side;
 use crate::codegen::Access;
 use crate::error::{ErrorKind, Result};
 
@@ -32,7 +31,7 @@ pub(super) struct Choices {
     /// What tells the adapter and its driver from others.
     adapter: String,
     folder: Cache,
-    known: Mutex<BTreeMap<String, usize>>,
+    chosen: Chosen<usize>,
 }
 
 impl Choices {
@@ -44,7 +43,7 @@ impl Choices {
             asked: !adapters::is_software(info),
             adapter: adapters::key_of(info).unwrap_or_else(unnumbered),
             folder: Cache::of_user(),
-            known: Mutex::default(),
+            chosen: Chosen::default(),
         }
     }
 
@@ -66,24 +65,15 @@ impl Choices {
     fn remembered(&self, variants: &[Variant], measure: impl FnOnce() -> Result<Option<usize>>) -> Result<usize> {
         let texts: String = variants.iter().flat_map(|v| &v.sources).map(|source| source.kernel.as_str()).collect();
         let key = format!("the fastest tile on {}\n{texts}", self.adapter);
-        // Whoever measures does it alone.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&number) = known.get(&key) {
-            return Ok(number);
-        }
-        let kept = self.folder.find(&key).and_then(|value| String::from_utf8(value).ok()?.parse().ok());
-        let number = match kept.filter(|number| *number < variants.len()) {
-            Some(number) => number,
-            None => match measure()? {
-                Some(number) => {
-                    self.folder.keep(&key, number.to_string().as_bytes());
-                    number
-                }
-                None => return Ok(0),
-            },
-        };
-        known.insert(key, number);
-        Ok(number)
+        let chosen = self.chosen.find_or(
+            &self.folder,
+            &key,
+            |value| std::str::from_utf8(value).ok()?.parse().ok().filter(|number| *number < variants.len()),
+            |number| Some(number.to_string().into_bytes()),
+            // What could not be measured is an error that is none.
+            || measure().map_err(Some)?.ok_or(None),
+        );
+        chosen.or_else(|failed| failed.map_or(Ok(0), Err))
     }
 }
 
@@ -179,7 +169,7 @@ mod tests {
             asked: true,
             adapter: adapter.into(),
             folder: Cache::at(folder.path()),
-            known: Mutex::default(),
+            chosen: Chosen::default(),
         };
         let nobody = || panic!("measured again");
         let first = choices("one");

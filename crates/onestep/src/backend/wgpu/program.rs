@@ -23,6 +23,7 @@ use super::vulkan::{Kernel, Recording};
 use crate::backend::hazards::{Touched, levels};
 use crate::backend::memory::{Block, Purpose};
 use crate::backend::pooled::{Pooled, PooledMemory};
+use crate::backend::side_by_side::side_by_side;
 use crate::backend::{Executable, Memory};
 use crate::codegen::{self, Access, Binding, Bound, Language, Source, Tiling};
 use crate::error::{Error, Result};
@@ -183,21 +184,6 @@ fn time_encoded(shared: &Shared, step: &Step, clock: &mut Option<Clock>) -> Resu
         (launch.kernel, Duration::from_nanos((ticks as f64 * gpu.tick()) as u64))
     };
     Ok(Some(step.launches().iter().zip(noted.chunks_exact(2)).map(took).collect()))
-}
-
-/// What a function makes of each of some values, on as many threads as the host has.
-pub(super) fn side_by_side<T: Sync, R: Send>(values: &[T], make: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(values.len()).max(1);
-    let each = values.len().div_ceil(threads).max(1);
-    let all = |values: &[T]| values.iter().map(&make).collect::<Result<Vec<R>>>();
-    std::thread::scope(|scope| {
-        let started: Vec<_> = values.chunks(each).map(|some| scope.spawn(|| all(some))).collect();
-        let mut done = Vec::new();
-        for thread in started {
-            done.extend(thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p))?);
-        }
-        Ok(done)
-    })
 }
 
 /// Compiles a kernel and binds what it sees with each set of inputs, of which there is at least one.

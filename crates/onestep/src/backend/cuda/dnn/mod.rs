@@ -4,7 +4,6 @@
 mod graph;
 mod library;
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +12,7 @@ use cudarc::driver::sys::CUstream;
 use super::Shared;
 use super::driver::Gpu;
 use super::tune::{self, Probe};
+use crate::backend::cache::Chosen;
 use crate::backend::memory::Purpose;
 use crate::backend::switches;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub(super) fn takes_masks(gpu: &Gpu) -> bool {
 /// The library on a GPU.
 pub(super) struct Dnn {
     /// What was chosen for which convolution. Dropped before the handle that it was made with.
-    chosen: Mutex<HashMap<String, Arc<Plan>>>,
+    chosen: Chosen<Arc<Plan>>,
     /// One convolution at a time is queued.
     handle: Mutex<Handle>,
     library: &'static Library,
@@ -69,17 +69,13 @@ impl Dnn {
         })?;
         gpu.enter()?;
         let handle = Mutex::new(Handle::new(library)?);
-        Ok(Dnn { handle, library, version: library.version(), gpu: gpu.clone(), chosen: Mutex::default() })
+        Ok(Dnn { handle, library, version: library.version(), gpu: gpu.clone(), chosen: Chosen::default() })
     }
 
     /// Bytes of scratch memory that a convolution takes; 0 where no plan has been chosen for it yet.
     pub(super) fn known_workspace(&self, shared: &Shared, convolution: &DnnConvolution) -> usize {
-        let key = self.key(convolution);
-        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        match chosen.get(&key) {
-            Some(plan) => plan.workspace,
-            None => shared.cache.find(&key).and_then(|text| self.restored(&text)).map_or(0, |plan| plan.workspace),
-        }
+        let plan = self.chosen.find(&shared.cache, &self.key(convolution), |text| self.restored(text));
+        plan.map_or(0, |plan| plan.workspace)
     }
 
     fn key(&self, convolution: &DnnConvolution) -> String {
@@ -89,32 +85,19 @@ impl Dnn {
     /// The plan for a call: the one remembered, or the fastest.
     fn plan(&self, shared: &Shared, convolution: &DnnConvolution, call: &Call) -> Result<Arc<Plan>> {
         let key = self.key(convolution);
-        // Held while measuring, for measurements disturb each other.
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = chosen.get(&key) {
-            return Ok(plan.clone());
-        }
-        let kept = shared.cache.find(&key).and_then(|text| self.restored(&text));
-        let plan = match kept {
-            Some(plan) => plan,
-            None => {
-                let plan = self.fastest(shared, convolution, call, &key)?;
-                // A plan that cannot be written down is measured again at the next start.
-                if let Ok(text) = plan.text() {
-                    shared.cache.keep(&key, &text);
-                }
-                plan
-            }
-        };
-        let plan = Arc::new(plan);
-        chosen.insert(key, plan.clone());
-        Ok(plan)
+        self.chosen.find_or(
+            &shared.cache,
+            &key,
+            |text| self.restored(text),
+            |plan| plan.text().ok(),
+            || self.fastest(shared, convolution, call, &key).map(Arc::new),
+        )
     }
 
-    fn restored(&self, text: &[u8]) -> Option<Plan> {
+    fn restored(&self, text: &[u8]) -> Option<Arc<Plan>> {
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = Plan::from_text(&handle, self.library, text).ok()?;
-        (plan.workspace <= WORKSPACE).then_some(plan)
+        (plan.workspace <= WORKSPACE).then(|| Arc::new(plan))
     }
 
     /// Measures what the library proposes. What the operands hold does not matter, and nothing of the program's is written.
