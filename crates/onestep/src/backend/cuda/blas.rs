@@ -9,8 +9,9 @@ use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 use cudarc::driver::sys::CUstream;
 
+use super::Shared;
 use super::driver::Gpu;
-use super::{Shared, tune};
+use super::tune::{self, Probe};
 use crate::backend::cache::Chosen;
 use crate::backend::memory::Purpose;
 use crate::error::{Error, Result};
@@ -91,7 +92,7 @@ impl Blas {
     }
 
     /// The algorithm for a call: the one remembered, or the fastest.
-    fn algorithm(&self, shared: &Shared, product: &BlasProduct, call: &Call, probe: &Probe) -> Result<Algorithm> {
+    fn algorithm(&self, shared: &Shared, product: &BlasProduct, call: &Call, with_nan: &WithNan) -> Result<Algorithm> {
         let key = format!("cublaslt {}, {}, {}", self.version, self.gpu.name, call.key(product));
         let usable = |a: &Algorithm| a.workspace <= call.most_workspace && call.takes(self, a);
         self.chosen.find_or(
@@ -99,7 +100,7 @@ impl Blas {
             &key,
             |bytes| Algorithm::from_bytes(bytes).filter(usable),
             |algorithm| Some(algorithm.to_bytes()),
-            || self.fastest(shared, product, call, probe, &key),
+            || self.fastest(shared, product, call, with_nan, &key),
         )
     }
 
@@ -109,7 +110,7 @@ impl Blas {
         shared: &Shared,
         product: &BlasProduct,
         call: &Call,
-        probe: &Probe,
+        with_nan: &WithNan,
         key: &str,
     ) -> Result<Algorithm> {
         let mut candidates = call.candidates(self, if product.epilogue.relu { PROPOSALS } else { CANDIDATES })?;
@@ -118,9 +119,9 @@ impl Blas {
         let out = shared.pool.uninitialised(call.out_bytes, Purpose::Workspace)?;
         let workspace = shared.pool.uninitialised(workspace, Purpose::Workspace)?;
         if product.epilogue.relu {
-            let nan = tune::Probe::Nan;
+            let nan = Probe::Nan;
             let (block, dtype) = (nan.block(shared, probe_bytes(product))?, product.out.operand.dtype);
-            let call = probe(*block.raw())?;
+            let call = with_nan(*block.raw())?;
             candidates = nan.passed(shared, dtype, &out, candidates, |candidate| {
                 // SAFETY: as below, and so for the block of NaN.
                 unsafe { call.queue(self, candidate, *out.raw(), *workspace.raw(), self.gpu.stream()) }
@@ -186,9 +187,9 @@ impl Product {
         blas.gpu.enter()?;
         let call = Call::new(product, &address)?;
         let probed = probed(product);
-        let probe =
+        let with_nan =
             |nan| Call::new(product, &|operand| if std::ptr::eq(operand, probed) { nan } else { address(operand) });
-        let algorithm = blas.algorithm(shared, product, &call, &probe)?;
+        let algorithm = blas.algorithm(shared, product, &call, &with_nan)?;
         Ok(Product { call, algorithm, workspace: 0, blas: blas.clone() })
     }
 
@@ -214,7 +215,7 @@ impl Product {
 }
 
 /// The product with NaN at an address in the place of what it [probes](probed).
-type Probe<'a> = dyn Fn(u64) -> Result<Call> + 'a;
+type WithNan<'a> = dyn Fn(u64) -> Result<Call> + 'a;
 
 /// An operand that makes all results NaN if it is: small where there is a bias.
 fn probed<'a>(product: &'a BlasProduct) -> &'a Operand {
